@@ -1,0 +1,158 @@
+use crate::{Decoded, DeviceKey, DeviceKeyError};
+use chrono::{DateTime, Utc};
+
+/// A message as it came from a transport.
+#[derive(Debug, Clone, Copy)]
+pub struct Inbound<'a> {
+    /// MQTT topic, or the adapter's own address for other transports.
+    pub topic: &'a str,
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// True if a broker had kept the message and replayed it.
+    pub retained: bool,
+    /// When Songhe got it.
+    pub received_at: DateTime<Utc>,
+}
+
+/// A message to a device. Never retained: an old command must not act on a later connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    /// MQTT topic, or the adapter's own address for other transports.
+    pub topic: String,
+    /// The bytes.
+    pub payload: Vec<u8>,
+}
+
+/// Something a device should do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The id the device answers with; 1 to 64 characters.
+    pub id: String,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a device can be asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Switch the lamp.
+    Lamp {
+        /// On or off.
+        on: bool,
+    },
+    /// Switch the siren.
+    Siren {
+        /// On or off.
+        on: bool,
+        /// How long it sounds, in seconds; the device stops by itself.
+        seconds: u16,
+    },
+    /// Blink or beep so that the device is found.
+    Locate,
+    /// Change a setting of the device.
+    Set {
+        /// Name of the setting.
+        key: String,
+        /// Its new value.
+        value: String,
+    },
+}
+
+/// What the devices of an adapter can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// Report readings.
+    Readings,
+    /// Report events.
+    Events,
+    /// Raise emergencies.
+    Emergencies,
+    /// Report their own state.
+    State,
+    /// Take commands.
+    Commands,
+    /// Repeat a message until Songhe acknowledges it.
+    Acknowledgement,
+}
+
+/// What an adapter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdapterManifest {
+    /// Name in configuration and database, such as `songhe-mqtt`.
+    pub name: &'static str,
+    /// MQTT filters of everything the adapter wants to see.
+    pub topics: &'static [&'static str],
+    /// What identifies a device, for people who register one.
+    pub identity: &'static str,
+    /// What its devices can do.
+    pub capabilities: &'static [Capability],
+}
+
+/// Why a message could not be understood at all. The texts say what is wrong and where, and
+/// never carry the payload.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The topic is none of this adapter's.
+    #[error("the topic is not one of this adapter")]
+    Topic,
+    /// The device key in the topic is malformed.
+    #[error("the topic names no valid device: {0}")]
+    Device(#[from] DeviceKeyError),
+    /// More bytes than the protocol allows.
+    #[error("the payload has {bytes} bytes, more than the {limit} allowed")]
+    TooLarge {
+        /// Bytes received.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Not the expected encoding.
+    #[error("the payload is malformed at line {line}, column {column}: {problem}")]
+    Malformed {
+        /// What is wrong, at most 120 characters.
+        problem: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 0.
+        column: usize,
+    },
+    /// A field is missing, wrong or out of bounds.
+    #[error("{field}: {problem}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What is wrong, at most 120 characters.
+        problem: String,
+    },
+}
+
+impl DecodeError {
+    /// A wrong field, the problem clipped to 120 characters.
+    #[must_use]
+    pub fn field(field: &'static str, problem: &str) -> Self {
+        Self::Field { field, problem: crate::clip(problem, 120) }
+    }
+}
+
+/// One device protocol. Implementations are pure: same input, same output.
+pub trait DeviceAdapter: Send + Sync {
+    /// What this adapter is.
+    fn manifest(&self) -> AdapterManifest;
+
+    /// The device a topic belongs to, without looking at the payload. Quarantine uses it to name
+    /// the sender of a message that does not decode.
+    fn device_of(&self, topic: &str) -> Option<DeviceKey>;
+
+    /// Understands a message.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; upstream puts such a message into quarantine with its raw bytes.
+    fn decode(&self, message: Inbound<'_>) -> Result<Decoded, DecodeError>;
+
+    /// The bytes that make a device do something, or `None` if this protocol cannot.
+    fn encode(&self, device: &DeviceKey, command: &Command) -> Option<Outbound>;
+
+    /// The bytes that tell a device that its message is safe, or `None` if this protocol has no
+    /// such answer.
+    fn acknowledge(&self, device: &DeviceKey, message_id: &str) -> Option<Outbound>;
+}

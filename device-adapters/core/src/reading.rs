@@ -1,0 +1,111 @@
+use crate::{Item, Measure, UnitError};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+/// How far a value can be believed. Nothing is dropped for its quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quality {
+    /// Within the plausible range.
+    Good,
+    /// Outside the plausible range, or contradicted by another value of the message.
+    Implausible,
+    /// The sensor had nothing to say (null, or 0 for a vital sign).
+    NoReading,
+}
+
+impl Quality {
+    /// The name in the API and the database: `good`, `implausible`, `no_reading`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Implausible => "implausible",
+            Self::NoReading => "no_reading",
+        }
+    }
+
+    /// The quality of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Good, Self::Implausible, Self::NoReading].into_iter().find(|quality| quality.name() == name)
+    }
+}
+
+/// One measured value in the canonical unit of its measure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// What was measured.
+    pub measure: Measure,
+    /// The value in `measure.unit()`, rounded to six decimal places. 0 without a reading.
+    pub value: Decimal,
+    /// How far it can be believed.
+    pub quality: Quality,
+    /// The unit as the device sent it.
+    pub raw_unit: String,
+    micro: i64,
+}
+
+impl Reading {
+    /// Converts a value to the canonical unit and judges its plausibility.
+    ///
+    /// # Errors
+    /// [`UnitError::Unknown`] for a unit the measure does not know, [`UnitError::TooLarge`] for a
+    /// value beyond ±9.2 × 10¹² in the canonical unit.
+    pub fn new(measure: Measure, value: Decimal, unit: &str) -> Result<Self, UnitError> {
+        let value = measure.to_canonical(value, unit)?.round_dp(6).normalize();
+        let micro = value
+            .checked_mul(Decimal::from(1_000_000))
+            .and_then(|scaled| scaled.to_i64())
+            .ok_or(UnitError::TooLarge)?;
+        let quality = if micro == 0 && measure.zero_is_no_reading() {
+            Quality::NoReading
+        } else if measure.plausible_micro().contains(&micro) {
+            Quality::Good
+        } else {
+            Quality::Implausible
+        };
+        Ok(Self { measure, value, quality, raw_unit: unit.to_owned(), micro })
+    }
+
+    /// A reading the sensor could not take (a null value).
+    ///
+    /// # Errors
+    /// [`UnitError::Unknown`] for a unit the measure does not know.
+    pub fn none(measure: Measure, unit: &str) -> Result<Self, UnitError> {
+        let mut reading = Self::new(measure, Decimal::ZERO, unit)?;
+        reading.value = Decimal::ZERO;
+        reading.micro = 0;
+        reading.quality = Quality::NoReading;
+        Ok(reading)
+    }
+
+    /// The value × 10⁶ as an integer, as the database stores it.
+    #[must_use]
+    pub const fn value_micro(&self) -> i64 {
+        self.micro
+    }
+}
+
+/// Marks values of one message that contradict each other: a systolic pressure that is not above
+/// the diastolic makes both implausible.
+pub fn mark_contradictions(items: &mut [Item]) {
+    let find = |items: &[Item], wanted: Measure| {
+        items.iter().find_map(|item| match item {
+            Item::Reading(r) if r.measure == wanted && r.quality == Quality::Good => Some(r.micro),
+            _ => None,
+        })
+    };
+    let systolic = find(items, Measure::SystolicPressure);
+    let diastolic = find(items, Measure::DiastolicPressure);
+    if let (Some(systolic), Some(diastolic)) = (systolic, diastolic)
+        && systolic <= diastolic
+    {
+        for item in items {
+            if let Item::Reading(r) = item
+                && matches!(r.measure, Measure::SystolicPressure | Measure::DiastolicPressure)
+                && r.quality == Quality::Good
+            {
+                r.quality = Quality::Implausible;
+            }
+        }
+    }
+}

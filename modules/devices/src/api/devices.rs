@@ -1,0 +1,216 @@
+//! `/api/v1/devices`.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::{Error, FacilityId, Moment, Result};
+use songhe_registry::{PlaceId, RESIDENTS_READ, ResidentId};
+
+use super::{List, limit, within};
+use crate::list::{self, Condition, Filter, Listed};
+use crate::module::{DEVICES_READ, DEVICES_WRITE, Setup};
+use crate::pages::with;
+use crate::register::{self, Credential, DeviceId, NewDevice};
+
+pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
+    let (read, write) = (Access::Permission(DEVICES_READ), Access::Permission(DEVICES_WRITE));
+    let credential = ApiDoc::new("Give a device a credential")
+        .description(
+            "Answered once and kept nowhere as it is. Each call replaces the former credential, which is void at once; \
+             an `Idempotency-Key` does not change that.",
+        )
+        .creates::<Credential>();
+    vec![
+        Route::get("/api/v1/devices", read, show_list)
+            .doc(ApiDoc::new("List devices").query::<Query>().returns::<List<DeviceBody>>()),
+        Route::post("/api/v1/devices", write, with(setup, create))
+            .doc(ApiDoc::new("Register a device").body::<NewDeviceBody>().creates::<DeviceBody>()),
+        Route::get("/api/v1/devices/{id}", read, show).doc(ApiDoc::new("One device").returns::<DeviceBody>()),
+        Route::post("/api/v1/devices/{id}/bind", write, bind)
+            .doc(ApiDoc::new("Bind a device to a place and a resident").body::<Binding>().returns::<DeviceBody>()),
+        Route::post("/api/v1/devices/{id}/credential", write, give_credential).doc(credential),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    /// Only this facility's.
+    facility: Option<FacilityId>,
+    /// Part of the name, the serial or the place.
+    #[serde(default)]
+    q: String,
+    /// Catalogue class: `3.1`.
+    class: Option<String>,
+    /// `online`, `offline`, `low_battery` or `unbound`.
+    state: Option<String>,
+    /// 1 to 200; 50 when absent.
+    limit: Option<i64>,
+    /// `next` of the part before.
+    after: Option<DeviceId>,
+}
+
+/// A device to be registered.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewDeviceBody {
+    #[serde(alias = "facility")]
+    facility_id: FacilityId,
+    /// From the label; 1 to 64 of A–Z a–z 0–9 - _ . :
+    serial: String,
+    /// Catalogue class: `3.1`.
+    class: String,
+    /// `songhe-mqtt` …
+    adapter: String,
+    /// As people say it, 1 to 60 characters: `卫生间拉绳`.
+    name: String,
+    #[serde(default, alias = "place")]
+    place_id: Option<PlaceId>,
+    #[serde(default, alias = "resident")]
+    resident_id: Option<ResidentId>,
+}
+
+/// Where a device hangs, and with whom; `null`: nowhere, with nobody.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Binding {
+    #[serde(alias = "place")]
+    place_id: Option<PlaceId>,
+    #[serde(alias = "resident")]
+    resident_id: Option<ResidentId>,
+}
+
+/// A registered device.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Device")]
+struct DeviceBody {
+    id: DeviceId,
+    facility_id: FacilityId,
+    serial: String,
+    /// Class of the national catalogue.
+    class: String,
+    adapter: String,
+    name: String,
+    place_id: Option<PlaceId>,
+    place_label: Option<String>,
+    /// `null` also for callers who may not see residents.
+    resident_id: Option<ResidentId>,
+    /// Heard within the time that its class may be silent, and not signed off.
+    online: bool,
+    last_seen_at: Option<Moment>,
+    /// 0 to 100.
+    battery_percent: Option<u8>,
+    low_battery: bool,
+    created_at: Moment,
+}
+
+impl DeviceBody {
+    fn new(ctx: &Ctx, listed: Listed) -> Self {
+        let device = listed.device;
+        let sees_residents = within(ctx, RESIDENTS_READ, device.facility_id).is_ok();
+        Self {
+            id: device.id,
+            facility_id: device.facility_id,
+            serial: device.serial,
+            class: device.class,
+            adapter: device.adapter,
+            name: device.name,
+            place_id: device.place_id,
+            place_label: listed.place_label,
+            resident_id: device.resident_id.filter(|_| sees_residents),
+            online: listed.online,
+            last_seen_at: listed.last_seen_at,
+            battery_percent: listed.battery_percent.and_then(|percent| u8::try_from(percent).ok()),
+            low_battery: listed.low_battery,
+            created_at: device.created_at,
+        }
+    }
+}
+
+async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
+    let query: Query = ctx.query()?;
+    let limit = limit(query.limit);
+    let condition =
+        match query.state.as_deref() {
+            None | Some("") => None,
+            Some(state) => Some(Condition::parse(state).ok_or_else(|| {
+                Error::BadRequest(songhe_kernel::Text::key("error-invalid-choice").arg("value", state))
+            })?),
+        };
+    let filter = Filter {
+        scope: ctx.caller().facilities(DEVICES_READ).clone(),
+        facility: query.facility,
+        text: query.q,
+        class: query.class,
+        condition,
+        after: query.after,
+    };
+    let now = ctx.app().clock.now();
+    let rows = ctx.app().db.read(move |db| list::list(db, &filter, now, limit + 1)).await?;
+    let items = rows.into_iter().map(|listed| DeviceBody::new(&ctx, listed)).collect();
+    ctx.json_ok(&List::new(items, limit, |device| device.id.to_string()))
+}
+
+async fn create(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
+    let body: NewDeviceBody = ctx.json()?;
+    within(&ctx, DEVICES_WRITE, body.facility_id)?;
+    let new = NewDevice {
+        facility: body.facility_id,
+        serial: body.serial,
+        class: body.class,
+        adapter: body.adapter,
+        name: body.name,
+        place: body.place_id,
+        resident: body.resident_id,
+    };
+    let (adapters, by) = (setup.adapter_names(), Some(ctx.caller().user_id));
+    let id = ctx.once(move |tx| register::register(tx, &new, &adapters, by)).await?;
+    ctx.created(&find(&ctx, id).await?)
+}
+
+async fn show(ctx: Ctx) -> Result<HttpResponse> {
+    let body = seen(&ctx, DEVICES_READ).await?;
+    ctx.json_ok(&body)
+}
+
+async fn bind(ctx: Ctx) -> Result<HttpResponse> {
+    let Binding { place_id, resident_id } = ctx.json()?;
+    let id = seen(&ctx, DEVICES_WRITE).await?.id;
+    let by = Some(ctx.caller().user_id);
+    ctx.once(move |tx| register::bind(tx, id, place_id, resident_id, by)).await?;
+    ctx.json_ok(&find(&ctx, id).await?)
+}
+
+/// No idempotency here: what is kept under a key could be read, and a credential is kept nowhere as it is.
+async fn give_credential(ctx: Ctx) -> Result<HttpResponse> {
+    let id = seen(&ctx, DEVICES_WRITE).await?.id;
+    let (secret, by) = (register::new_secret(), Some(ctx.caller().user_id));
+    let credential = ctx.app().db.write(move |tx| register::set_secret(tx, id, &secret, by)).await?;
+    let mut response = ctx.created(&credential)?;
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The device of the path, if it exists for this caller.
+async fn seen(ctx: &Ctx, permission: &str) -> Result<DeviceBody> {
+    let body = find(ctx, ctx.id("id")?).await?;
+    within(ctx, permission, body.facility_id)?;
+    Ok(body)
+}
+
+async fn find(ctx: &Ctx, id: DeviceId) -> Result<DeviceBody> {
+    let now = ctx.app().clock.now();
+    let listed = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let device = register::find(db, id)?.ok_or(Error::NotFound)?;
+            list::describe(db, vec![device], now)?.into_iter().next().ok_or(Error::NotFound)
+        })
+        .await?;
+    Ok(DeviceBody::new(ctx, listed))
+}

@@ -1,0 +1,78 @@
+//! `/api/v1/quarantine`.
+
+use actix_web::HttpResponse;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::{Moment, Result};
+
+use super::{List, limit};
+use crate::module::QUARANTINE_READ;
+use crate::quarantine::{QuarantineId, Quarantined, list};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/quarantine", Access::Permission(QUARANTINE_READ), show_list).doc(
+            ApiDoc::new("List messages that nobody could act on, newest first")
+                .query::<Query>()
+                .returns::<List<QuarantinedBody>>(),
+        ),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    /// 1 to 200; 50 when absent.
+    limit: Option<i64>,
+    /// `next` of the part before.
+    after: Option<QuarantineId>,
+}
+
+/// A message of an unknown device, or one that could not be understood.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "QuarantinedMessage")]
+struct QuarantinedBody {
+    id: QuarantineId,
+    /// The way it came: `embedded`, `broker` …
+    source: String,
+    /// What its topic says of the sender.
+    serial: Option<String>,
+    topic: String,
+    /// `unknown_device`, `undecodable`, `no_adapter` or `refused`.
+    reason: String,
+    detail: String,
+    /// The first 4 KiB, hexadecimal.
+    payload_hex: String,
+    /// The same as text, where it is text.
+    payload_text: Option<String>,
+    /// How many bytes there were.
+    payload_bytes: i32,
+    received_at: Moment,
+}
+
+impl From<Quarantined> for QuarantinedBody {
+    fn from(row: Quarantined) -> Self {
+        Self {
+            id: row.id,
+            source: row.source,
+            serial: row.serial,
+            topic: row.topic,
+            reason: row.reason,
+            detail: row.detail,
+            payload_hex: hex::encode(&row.payload),
+            payload_text: String::from_utf8(row.payload).ok(),
+            payload_bytes: row.payload_bytes,
+            received_at: row.received_at,
+        }
+    }
+}
+
+async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
+    let query: Query = ctx.query()?;
+    let limit = limit(query.limit);
+    let scope = ctx.caller().facilities(QUARANTINE_READ).clone();
+    let rows = ctx.app().db.read(move |db| list(db, &scope, query.after, limit + 1)).await?;
+    let items = rows.into_iter().map(QuarantinedBody::from).collect();
+    ctx.json_ok(&List::new(items, limit, |row: &QuarantinedBody| row.id.to_string()))
+}

@@ -1,0 +1,96 @@
+//! Which messages were acted on. The key is the device's own message id; a protocol without one is recognised by its
+//! content.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use sha2::{Digest, Sha256};
+use songhe_kernel::{Db, Moment, Result, each};
+
+use crate::ingest::Message;
+use crate::register::DeviceId;
+use crate::schema::inbox;
+
+/// Rows of one statement.
+const ROWS: usize = 500;
+
+/// The dedupe key of a message that has no id: topic and bytes.
+pub(crate) fn content_id(message: &Message) -> String {
+    let mut digest = Sha256::new();
+    digest.update(message.topic.as_bytes());
+    digest.update([0]);
+    digest.update(&message.payload);
+    format!("sha-{}", hex::encode(digest.finalize()).get(..40).unwrap_or_default())
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = inbox, treat_none_as_default_value = false)]
+struct Row {
+    device_id: i64,
+    message_id: String,
+    received_at: Moment,
+    raw: Option<Vec<u8>>,
+}
+
+/// The messages of a batch that have not been acted on, and the rows that remember them.
+pub(crate) struct Fresh {
+    seen: HashSet<(i64, String)>,
+    rows: Vec<Row>,
+}
+
+impl Fresh {
+    pub(crate) fn look_up<'a>(db: &mut Db, batch: impl Iterator<Item = (DeviceId, &'a str)>) -> Result<Self> {
+        let (devices, messages): (HashSet<i64>, HashSet<&str>) = batch.map(|(device, id)| (device.0, id)).unzip();
+        if devices.is_empty() {
+            return Ok(Self { seen: HashSet::new(), rows: Vec::new() });
+        }
+        // Two lists, not pairs: a few rows too many are read when two devices count alike.
+        let seen: Vec<(i64, String)> = inbox::table
+            .filter(inbox::device_id.eq_any(devices.into_iter().collect::<Vec<_>>()))
+            .filter(inbox::message_id.eq_any(messages.into_iter().collect::<Vec<_>>()))
+            .select((inbox::device_id, inbox::message_id))
+            .load(db)?;
+        Ok(Self { seen: seen.into_iter().collect(), rows: Vec::new() })
+    }
+
+    /// Whether this message is new; from now on it is not.
+    pub(crate) fn take(&mut self, device: DeviceId, message_id: &str) -> bool {
+        self.seen.insert((device.0, message_id.to_owned()))
+    }
+
+    pub(crate) fn remember(&mut self, device: DeviceId, message_id: String, received_at: Moment, raw: Option<Vec<u8>>) {
+        self.rows.push(Row { device_id: device.0, message_id, received_at, raw });
+    }
+
+    /// A key that is there already (the other lane, another server) fails the transaction: it runs again and sees it.
+    pub(crate) fn write(self, db: &mut Db) -> Result<()> {
+        for rows in self.rows.chunks(ROWS) {
+            each!(db, |conn| diesel::insert_into(inbox::table).values(rows).execute(conn)?);
+        }
+        Ok(())
+    }
+}
+
+/// Forgets up to `rows` messages that arrived before a moment; answers how many. Emergencies (with their bytes) stay: a
+/// retained one comes again at every connection, however old it is.
+pub(crate) fn purge(db: &mut Db, before: Moment, rows: usize) -> Result<usize> {
+    use diesel::sql_types::{BigInt, Timestamp};
+    let limit = i64::try_from(rows).unwrap_or(i64::MAX);
+    let gone = match db {
+        Db::Pg(conn) => diesel::sql_query(
+            "DELETE FROM inbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbox WHERE raw IS NULL AND received_at < $1 \
+             ORDER BY received_at LIMIT $2))",
+        )
+        .bind::<Timestamp, _>(before)
+        .bind::<BigInt, _>(limit)
+        .execute(conn)?,
+        Db::Sqlite(conn) => diesel::sql_query(
+            "DELETE FROM inbox WHERE rowid IN (SELECT rowid FROM inbox WHERE raw IS NULL AND received_at < ? \
+             ORDER BY received_at LIMIT ?)",
+        )
+        .bind::<Timestamp, _>(before)
+        .bind::<BigInt, _>(limit)
+        .execute(conn)?,
+    };
+    Ok(gone)
+}

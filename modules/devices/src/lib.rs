@@ -1,0 +1,34 @@
+//! Devices: the register, the way of a message from bytes to facts, observations and rules.
+//!
+//! - [`register`]: who a device is, where it hangs, with whom, and its credential; [`list`], [`online`]: how they do
+//! - [`ingest`]: two lanes; nothing is acknowledged before its commit. [`inbox`] knows what was seen before
+//! - [`quarantine`]: what nobody may act on
+//! - [`rules`]: limits with hysteresis and onset delay
+//! - [`link`]: the way to an external broker
+//! - [`pages`], [`api`]: screens and `/api/v1`; [`words`]: values and kinds as people read them
+//!
+//! It must never know a scenario, and never bind a device to a person by itself.
+
+mod api;
+mod inbox;
+pub mod ingest;
+pub mod link;
+pub mod list;
+mod module;
+pub mod observations;
+pub mod online;
+mod pages;
+pub mod quarantine;
+pub mod register;
+mod report;
+pub mod rules;
+pub mod schema;
+mod sighting;
+pub mod words;
+
+/// The module's name in events, timers and effects.
+pub const MODULE: &str = "devices";
+
+pub use ingest::{Accepted, Ingest, Message};
+pub use module::{DEVICES_READ, DEVICES_WRITE, Devices, OBSERVATIONS_READ, QUARANTINE_READ, RULES_READ, RULES_WRITE};
+pub use register::{Credential, Device, DeviceId, NewDevice};

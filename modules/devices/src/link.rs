@@ -1,0 +1,203 @@
+//! The way to an external broker: two connections with persistent sessions and manual acknowledgement.
+//!
+//! Emergency topics have a connection of their own, so that a backlog of telemetry does not stand before them. A
+//! message is acknowledged after its commit, in the order of arrival, and only on the connection it came by: after a
+//! reconnect the broker sends again what was not acknowledged, and the inbox knows it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use rumqttc::{AsyncClient, ConnectReturnCode, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter};
+use songhe_kernel::Database;
+use tokio::sync::{mpsc, watch};
+
+use crate::ingest::{Ingest, Message};
+
+/// Messages of one connection that may be under way; beyond it the broker keeps them.
+const UNDER_WAY: usize = 1_000;
+/// rumqttc drops the connection over a larger packet, again and again: well above what any adapter accepts.
+const MAX_PACKET_BYTES: usize = 1024 * 1024;
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Where the broker is and as whom Songhe speaks to it.
+#[derive(Debug, Clone)]
+pub struct LinkSettings {
+    pub host: String,
+    pub port: u16,
+    pub username: String,
+    pub password: String,
+    /// Stable over restarts: the broker keeps the session under it.
+    pub client_id: String,
+}
+
+/// How a connection does, for the system page.
+#[derive(Debug, Default)]
+pub struct LinkState {
+    connected: AtomicBool,
+    received: AtomicU64,
+}
+
+impl LinkState {
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Messages since start.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// Which part of the topics a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    Emergency,
+    Telemetry,
+}
+
+impl Lane {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Emergency => "emergency",
+            Self::Telemetry => "telemetry",
+        }
+    }
+
+    /// The filters of all adapters that belong to this lane. Events come by the emergency connection.
+    fn filters(self, ingest: &Ingest) -> Vec<SubscribeFilter> {
+        let topics = ingest.adapters().iter().flat_map(|adapter| adapter.manifest().topics.iter().copied());
+        topics
+            .filter(|topic| (self == Self::Emergency) == topic.ends_with("/event"))
+            .map(|topic| SubscribeFilter::new(topic.to_owned(), QoS::AtLeastOnce))
+            .collect()
+    }
+}
+
+/// Runs one connection until told to stop.
+pub async fn run(
+    settings: LinkSettings,
+    lane: Lane,
+    ingest: Arc<Ingest>,
+    db: Database,
+    state: Arc<LinkState>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let id = format!("{}-{}", settings.client_id, lane.suffix());
+    let mut options = MqttOptions::new(id, settings.host, settings.port);
+    options.set_credentials(settings.username, settings.password);
+    options.set_keep_alive(KEEP_ALIVE);
+    options.set_clean_session(false);
+    options.set_manual_acks(true);
+    options.set_max_packet_size(MAX_PACKET_BYTES, MAX_PACKET_BYTES);
+    let (client, events) = AsyncClient::new(options, UNDER_WAY);
+    let (arrived, arrivals) = mpsc::channel(UNDER_WAY);
+    let generation = Arc::new(AtomicU64::new(0));
+    let acknowledging = tokio::spawn(acknowledge(client.clone(), arrivals, ingest.clone(), generation.clone()));
+    let poll = poll(events, client, lane, ingest, db, state.clone(), arrived, generation);
+    tokio::select! {
+        () = poll => {}
+        _ = stop.wait_for(|stopping| *stopping) => {}
+    }
+    state.connected.store(false, Ordering::Relaxed);
+    acknowledging.abort();
+}
+
+/// Polls alone in its task: `poll` is not cancel-safe, so nothing else is awaited while it runs but the hand-over.
+#[allow(clippy::too_many_arguments)] // what one connection is made of
+async fn poll(
+    mut events: EventLoop,
+    client: AsyncClient,
+    lane: Lane,
+    ingest: Arc<Ingest>,
+    db: Database,
+    state: Arc<LinkState>,
+    arrived: mpsc::Sender<(u64, Publish)>,
+    generation: Arc<AtomicU64>,
+) {
+    loop {
+        match events.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(answer))) if answer.code == ConnectReturnCode::Success => {
+                generation.fetch_add(1, Ordering::SeqCst);
+                state.connected.store(true, Ordering::Relaxed);
+                db.signal("system");
+                tracing::info!(lane = lane.suffix(), resumed = answer.session_present, "connected to the broker");
+                subscribe(client.clone(), lane.filters(&ingest));
+            }
+            Ok(Event::Incoming(Packet::Publish(publish))) => {
+                state.received.fetch_add(1, Ordering::Relaxed);
+                if arrived.send((generation.load(Ordering::SeqCst), publish)).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                if state.connected.swap(false, Ordering::Relaxed) {
+                    db.signal("system");
+                }
+                tracing::warn!(lane = lane.suffix(), %error, "no connection to the broker");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// From another task: the request goes through the very loop that polls.
+fn subscribe(client: AsyncClient, filters: Vec<SubscribeFilter>) {
+    if filters.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        if let Err(error) = client.subscribe_many(filters).await {
+            tracing::error!(%error, "not subscribed");
+        }
+    });
+}
+
+/// Stores messages side by side and acknowledges them in the order of arrival.
+async fn acknowledge(
+    client: AsyncClient,
+    mut arrivals: mpsc::Receiver<(u64, Publish)>,
+    ingest: Arc<Ingest>,
+    generation: Arc<AtomicU64>,
+) {
+    let mut under_way = FuturesOrdered::new();
+    loop {
+        tokio::select! {
+            arrival = arrivals.recv(), if under_way.len() < UNDER_WAY => {
+                let Some((born, publish)) = arrival else { return };
+                let ingest = ingest.clone();
+                let stored = tokio::spawn(store(ingest, publish));
+                under_way.push_back(async move { (born, stored.await) });
+            }
+            Some((born, stored)) = under_way.next(), if !under_way.is_empty() => {
+                let Ok(publish) = stored else { continue };
+                if born == generation.load(Ordering::SeqCst) && client.ack(&publish).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Tries until it is stored: the broker gives it again only after a reconnect.
+async fn store(ingest: Arc<Ingest>, publish: Publish) -> Publish {
+    let mut wait = Duration::from_millis(100);
+    loop {
+        let message = Message {
+            source: "broker",
+            topic: publish.topic.clone(),
+            payload: publish.payload.to_vec(),
+            retained: publish.retain,
+        };
+        match ingest.accept(message).await {
+            Ok(_) => return publish,
+            Err(error) => tracing::error!(%error, "a message could not be stored and is tried again"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}

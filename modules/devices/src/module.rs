@@ -1,0 +1,120 @@
+//! The device register as a module of the server.
+
+use std::sync::Arc;
+
+use songhe_adapter_core::DeviceAdapter;
+use songhe_kernel::http::Route;
+use songhe_kernel::identity::{Permission, Role};
+use songhe_kernel::schedules::Schedule;
+use songhe_kernel::{Error, Manifest, Module, NewTimer, Result, Timer, Tx};
+
+use crate::{MODULE, api, inbox, pages, rules};
+
+pub const DEVICES_READ: &str = "devices.read";
+pub const DEVICES_WRITE: &str = "devices.write";
+pub const OBSERVATIONS_READ: &str = "observations.read";
+pub const QUARANTINE_READ: &str = "quarantine.read";
+pub const RULES_READ: &str = "rules.read";
+pub const RULES_WRITE: &str = "rules.write";
+
+const ADMINS: &[Role] = &[Role::SystemAdmin, Role::FacilityAdmin];
+const NURSES: &[Role] = &[Role::SystemAdmin, Role::FacilityAdmin, Role::Nurse];
+/// Whoever may see what residents do and measure.
+const CARE: &[Role] = &[Role::SystemAdmin, Role::FacilityAdmin, Role::Nurse, Role::Carer];
+/// Supervision sees which devices there are and whether they work, not what they measure.
+const HOUSE: &[Role] = &[Role::SystemAdmin, Role::FacilityAdmin, Role::Nurse, Role::Carer, Role::Supervisor];
+
+const PURGE: &str = "purge-inbox";
+/// The next slice of a purge that has not come to its end.
+const PURGE_ON: &str = "purge-inbox-on";
+const PURGE_KEY: &str = "devices:purge-inbox";
+/// How long a message can come again and be recognised, in days. Emergencies are recognised for ever.
+const REMEMBERED_DAYS: i64 = 30;
+/// Rows of one transaction.
+const SLICE: usize = 5_000;
+
+static MANIFEST: Manifest = Manifest {
+    name: MODULE,
+    title_key: "devices-devices",
+    catalogue_class: None,
+    functions: &[],
+    permissions: &[
+        Permission { name: DEVICES_READ, roles: HOUSE },
+        Permission { name: DEVICES_WRITE, roles: ADMINS },
+        Permission { name: OBSERVATIONS_READ, roles: CARE },
+        Permission { name: QUARANTINE_READ, roles: ADMINS },
+        Permission { name: RULES_READ, roles: NURSES },
+        Permission { name: RULES_WRITE, roles: NURSES },
+    ],
+    events_in: &[],
+    events_out: &["devices.device.registered", "devices.device.bound", "devices.device.credential"],
+    schedules: &[Schedule { name: PURGE, cron: "0 20 3 * * *", per_facility: false }],
+    scenario: false,
+};
+
+/// What the handlers share.
+pub(crate) struct Setup {
+    pub(crate) adapters: Vec<Arc<dyn DeviceAdapter>>,
+    /// Shown with a credential: `mqtt://songhe.example:1883`.
+    pub(crate) broker_url: String,
+}
+
+impl Setup {
+    pub(crate) fn adapter_names(&self) -> Vec<&'static str> {
+        self.adapters.iter().map(|adapter| adapter.manifest().name).collect()
+    }
+
+    pub(crate) fn adapter(&self, name: &str) -> Option<&Arc<dyn DeviceAdapter>> {
+        self.adapters.iter().find(|adapter| adapter.manifest().name == name)
+    }
+}
+
+/// Register, ingest, observations and rules, with their pages and API.
+#[derive(Clone)]
+pub struct Devices {
+    setup: Arc<Setup>,
+}
+
+impl Devices {
+    /// `broker_url` is what devices connect to, as people are to type it: `mqtt://songhe.example:1883`.
+    pub fn new(adapters: Vec<Arc<dyn DeviceAdapter>>, broker_url: impl Into<String>) -> Self {
+        Self { setup: Arc::new(Setup { adapters, broker_url: broker_url.into() }) }
+    }
+}
+
+impl Module for Devices {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        let mut routes = pages::routes(&self.setup);
+        routes.extend(api::routes(&self.setup));
+        routes
+    }
+
+    fn on_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Result<()> {
+        match timer.kind.as_str() {
+            rules::TIMER => rules::on_timer(tx, timer),
+            PURGE | PURGE_ON => purge(tx),
+            other => Err(Error::Internal(format!("{MODULE} has no timer {other}"))),
+        }
+    }
+}
+
+/// One slice; arms itself again while more remain, so that nobody waits long for the database.
+fn purge(tx: &mut Tx<'_>) -> Result<()> {
+    let before = tx.now().plus_seconds(-REMEMBERED_DAYS * 86_400);
+    if inbox::purge(tx.db(), before, SLICE)? < SLICE {
+        return Ok(());
+    }
+    let due_at = tx.now().plus_seconds(1);
+    tx.set_timer(NewTimer {
+        key: PURGE_KEY.to_owned(),
+        module: MODULE,
+        kind: PURGE_ON,
+        facility: None,
+        data: serde_json::json!({}),
+        due_at,
+    })
+}

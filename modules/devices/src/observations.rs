@@ -1,0 +1,255 @@
+//! Observations as stored, the latest state of each device, and when it was last heard.
+
+use std::collections::HashMap;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamp};
+use songhe_kernel::{Db, FacilityId, Moment, Result, define_id, each};
+use songhe_registry::{PlaceId, ResidentId};
+
+use crate::register::DeviceId;
+use crate::schema::{device_health, device_state, observation};
+
+define_id!(
+    /// An observation.
+    ObservationId, "obs"
+);
+
+/// Rows of one statement.
+const ROWS: usize = 500;
+
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = observation, treat_none_as_default_value = false)]
+pub(crate) struct NewObservation {
+    pub(crate) id: i64,
+    pub(crate) device_id: i64,
+    pub(crate) facility_id: i64,
+    pub(crate) place_id: Option<i64>,
+    pub(crate) resident_id: Option<i64>,
+    pub(crate) kind: String,
+    pub(crate) value_micro: Option<i64>,
+    pub(crate) unit: Option<String>,
+    pub(crate) active: Option<bool>,
+    pub(crate) quality: String,
+    pub(crate) historical: bool,
+    pub(crate) detail: Option<String>,
+    pub(crate) message_id: String,
+    pub(crate) observed_at: Moment,
+    pub(crate) received_at: Moment,
+}
+
+/// An observation as stored.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = observation)]
+pub struct Observation {
+    pub id: ObservationId,
+    pub device_id: DeviceId,
+    pub facility_id: FacilityId,
+    pub place_id: Option<PlaceId>,
+    pub resident_id: Option<ResidentId>,
+    pub kind: String,
+    pub value_micro: Option<i64>,
+    pub unit: Option<String>,
+    pub active: Option<bool>,
+    pub quality: String,
+    pub historical: bool,
+    pub detail: Option<String>,
+    pub message_id: String,
+    pub observed_at: Moment,
+    pub received_at: Moment,
+}
+
+pub(crate) fn write(db: &mut Db, rows: &[NewObservation]) -> Result<()> {
+    for rows in rows.chunks(ROWS) {
+        each!(db, |conn| diesel::insert_into(observation::table).values(rows).execute(conn)?);
+    }
+    Ok(())
+}
+
+/// The latest of one kind from one device.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = device_state, treat_none_as_default_value = false)]
+pub struct State {
+    pub device_id: DeviceId,
+    pub kind: String,
+    pub value_micro: Option<i64>,
+    pub unit: Option<String>,
+    pub active: Option<bool>,
+    pub quality: String,
+    pub observed_at: Moment,
+}
+
+pub fn states(db: &mut Db, devices: &[DeviceId]) -> Result<Vec<State>> {
+    Ok(device_state::table
+        .filter(device_state::device_id.eq_any(devices.iter().map(|id| id.0).collect::<Vec<_>>()))
+        .order((device_state::device_id.asc(), device_state::kind.asc()))
+        .select(State::as_select())
+        .load(db)?)
+}
+
+/// Those of some kinds.
+pub(crate) fn states_of(db: &mut Db, devices: &[DeviceId], kinds: &[&str]) -> Result<Vec<State>> {
+    Ok(device_state::table
+        .filter(device_state::device_id.eq_any(devices.iter().map(|id| id.0).collect::<Vec<_>>()))
+        .filter(device_state::kind.eq_any(kinds))
+        .select(State::as_select())
+        .load(db)?)
+}
+
+/// What was known of the devices before this batch.
+pub(crate) struct Earlier(HashMap<(DeviceId, String), State>);
+
+impl Earlier {
+    /// Whether a condition was already known to be over at a time after `at`.
+    pub(crate) fn cleared_after(&self, device: DeviceId, kind: &str, at: Moment) -> bool {
+        self.0
+            .get(&(device, kind.to_owned()))
+            .is_some_and(|state| state.active == Some(false) && state.observed_at > at)
+    }
+}
+
+/// The column of whichever is newer: the other lane may have written since we looked.
+macro_rules! newer {
+    ($kind:ty, $column:literal) => {
+        sql::<$kind>(concat!(
+            "CASE WHEN excluded.observed_at >= device_state.observed_at THEN excluded.",
+            $column,
+            " ELSE device_state.",
+            $column,
+            " END"
+        ))
+    };
+}
+
+/// Keeps the newest of each kind; what arrives late does not overwrite what is newer.
+pub(crate) fn update_states(db: &mut Db, rows: &[NewObservation]) -> Result<Earlier> {
+    let mut devices: Vec<DeviceId> = rows.iter().map(|row| DeviceId(row.device_id)).collect();
+    devices.sort_unstable();
+    devices.dedup();
+    if devices.is_empty() {
+        return Ok(Earlier(HashMap::new()));
+    }
+    let earlier: HashMap<(DeviceId, String), State> =
+        states(db, &devices)?.into_iter().map(|state| ((state.device_id, state.kind.clone()), state)).collect();
+    let mut newest: HashMap<(DeviceId, &str), &NewObservation> = HashMap::new();
+    for row in rows {
+        let key = (DeviceId(row.device_id), row.kind.as_str());
+        let known = newest.get(&key).map(|row| row.observed_at);
+        let stored = earlier.get(&(key.0, row.kind.clone())).map(|state| state.observed_at);
+        if known.max(stored).is_none_or(|latest| row.observed_at >= latest) {
+            newest.insert(key, row);
+        }
+    }
+    let mut states: Vec<State> = newest
+        .into_values()
+        .map(|row| State {
+            device_id: DeviceId(row.device_id),
+            kind: row.kind.clone(),
+            value_micro: row.value_micro,
+            unit: row.unit.clone(),
+            active: row.active,
+            quality: row.quality.clone(),
+            observed_at: row.observed_at,
+        })
+        .collect();
+    // One order for everybody: two transactions that meet wait for each other, and do not deadlock.
+    states.sort_unstable_by(|a, b| (a.device_id, &a.kind).cmp(&(b.device_id, &b.kind)));
+    for states in states.chunks(ROWS) {
+        each!(db, |conn| diesel::insert_into(device_state::table)
+            .values(states)
+            .on_conflict((device_state::device_id, device_state::kind))
+            .do_update()
+            .set((
+                device_state::value_micro.eq(newer!(Nullable<BigInt>, "value_micro")),
+                device_state::unit.eq(newer!(Nullable<Text>, "unit")),
+                device_state::active.eq(newer!(Nullable<Bool>, "active")),
+                device_state::quality.eq(newer!(Text, "quality")),
+                device_state::observed_at.eq(newer!(Timestamp, "observed_at")),
+            ))
+            .execute(conn)?);
+    }
+    Ok(Earlier(earlier))
+}
+
+/// When a device was last heard, and what it says of itself.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = device_health, treat_none_as_default_value = false)]
+pub struct Health {
+    pub device_id: i64,
+    pub last_seen_at: Moment,
+    pub online: Option<bool>,
+    pub firmware: Option<String>,
+}
+
+/// The later of both: the lanes commit in any order.
+const LATER: &str = "CASE WHEN excluded.last_seen_at > device_health.last_seen_at THEN excluded.last_seen_at \
+                     ELSE device_health.last_seen_at END";
+
+pub(crate) fn update_health(db: &mut Db, seen: &[Health]) -> Result<()> {
+    for seen in seen.chunks(ROWS) {
+        // A message without these facts leaves them as they are.
+        each!(db, |conn| {
+            diesel::insert_into(device_health::table)
+                .values(seen)
+                .on_conflict(device_health::device_id)
+                .do_update()
+                .set((
+                    device_health::last_seen_at.eq(sql::<Timestamp>(LATER)),
+                    device_health::online.eq(sql::<Nullable<Bool>>("COALESCE(excluded.online, device_health.online)")),
+                    device_health::firmware
+                        .eq(sql::<Nullable<Text>>("COALESCE(excluded.firmware, device_health.firmware)")),
+                ))
+                .execute(conn)?
+        });
+    }
+    Ok(())
+}
+
+pub fn health(db: &mut Db, devices: &[DeviceId]) -> Result<Vec<Health>> {
+    Ok(device_health::table
+        .filter(device_health::device_id.eq_any(devices.iter().map(|id| id.0).collect::<Vec<_>>()))
+        .select(Health::as_select())
+        .load(db)?)
+}
+
+/// What to look for. Newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// `None`: every facility.
+    pub facilities: Option<Vec<FacilityId>>,
+    pub device: Option<DeviceId>,
+    pub resident: Option<ResidentId>,
+    pub kind: Option<String>,
+    pub from: Option<Moment>,
+    pub until: Option<Moment>,
+    /// The id of the last row of the page before.
+    pub after: Option<ObservationId>,
+}
+
+/// Up to `limit` observations, newest first (by arrival).
+pub fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Observation>> {
+    let mut query = observation::table.select(Observation::as_select()).into_boxed();
+    if let Some(ids) = &filter.facilities {
+        query = query.filter(observation::facility_id.eq_any(ids.iter().map(|id| id.0).collect::<Vec<_>>()));
+    }
+    if let Some(device) = filter.device {
+        query = query.filter(observation::device_id.eq(device.0));
+    }
+    if let Some(resident) = filter.resident {
+        query = query.filter(observation::resident_id.eq(resident.0));
+    }
+    if let Some(kind) = &filter.kind {
+        query = query.filter(observation::kind.eq(kind.clone()));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(observation::observed_at.ge(from));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(observation::observed_at.lt(until));
+    }
+    if let Some(after) = filter.after {
+        query = query.filter(observation::id.lt(after.0));
+    }
+    Ok(query.order(observation::id.desc()).limit(limit).load(db)?)
+}

@@ -1,0 +1,172 @@
+//! `/devices/new` and what it posts; the page that shows a credential, once.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use songhe_kernel::http::{Access, Ctx, Route};
+use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
+
+use super::devices::class_choices;
+use super::form::{Fields, Refused, choice, refused};
+use super::{Choice, bindable, facilities_of, with};
+use crate::module::{DEVICES_WRITE, Setup};
+use crate::register::{self, Device, DeviceId, NewDevice};
+
+pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
+    let write = Access::Permission(DEVICES_WRITE);
+    vec![Route::get("/devices/new", write, with(setup, show_new)), Route::post("/devices", write, with(setup, create))]
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Form {
+    serial: String,
+    name: String,
+    class: String,
+    adapter: String,
+    facility: String,
+    place: String,
+    resident: String,
+}
+
+const FIELDS: Fields = &[
+    ("serial", "devices-serial"),
+    ("name", "kernel-name"),
+    ("class", "devices-class"),
+    ("adapter", "devices-adapter"),
+    ("facility", "registry-facility"),
+    ("place", "registry-place"),
+    ("resident", "incidents-resident"),
+];
+
+impl Form {
+    fn read(&self, facility: FacilityId) -> Result<NewDevice> {
+        Ok(NewDevice {
+            facility,
+            serial: self.serial.trim().to_owned(),
+            class: self.class.clone(),
+            adapter: self.adapter.clone(),
+            name: self.name.clone(),
+            place: choice("place", &self.place)?,
+            resident: choice("resident", &self.resident)?,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct FormPage<'a> {
+    form: &'a Form,
+    classes: Vec<Choice>,
+    adapters: Vec<Choice>,
+    facilities: Vec<Choice>,
+    places: Vec<Choice>,
+    residents: Vec<Choice>,
+    #[serde(flatten)]
+    refused: Refused,
+}
+
+async fn show_new(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
+    #[derive(Deserialize)]
+    struct Query {
+        #[serde(default)]
+        serial: String,
+    }
+    let form = Form { serial: ctx.query::<Query>()?.serial, ..Form::default() };
+    render(&ctx, &setup, form, &[]).await
+}
+
+async fn render(ctx: &Ctx, setup: &Setup, form: Form, errors: &[FieldError]) -> Result<HttpResponse> {
+    let facilities = facilities_of(ctx, DEVICES_WRITE).await?;
+    let (places, residents) = bindable(ctx, &facilities).await?;
+    let page = FormPage {
+        form: &form,
+        classes: class_choices(ctx),
+        adapters: setup.adapter_names().iter().map(|name| Choice::new(name, *name)).collect(),
+        facilities: facilities.iter().map(|facility| Choice::new(facility.id, &facility.name)).collect(),
+        places,
+        residents,
+        refused: Refused::new(ctx, FIELDS, errors),
+    };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    ctx.page_with(status, "devices/device-edit", &page)
+}
+
+async fn create(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
+    let form: Form = ctx.form()?;
+    let facility: FacilityId = form.facility.parse().map_err(|_| Error::NotFound)?;
+    if !ctx.caller().facilities(DEVICES_WRITE).contains(facility) {
+        return Err(Error::NotFound);
+    }
+    let outcome = match form.read(facility) {
+        Ok(new) => {
+            let (adapters, by) = (setup.adapter_names(), Some(ctx.caller().user_id));
+            ctx.once(move |tx| register::register(tx, &new, &adapters, by)).await
+        }
+        Err(error) => Err(error),
+    };
+    match refused(outcome)? {
+        Ok(id) => give_credential(&ctx, &setup, id).await,
+        Err(errors) => render(&ctx, &setup, form, &errors).await,
+    }
+}
+
+#[derive(Serialize)]
+struct CredentialPage {
+    device: DeviceModel,
+    username: String,
+    client_id: String,
+    secret: String,
+    topic: String,
+    broker_url: String,
+    replaced: bool,
+}
+
+#[derive(Serialize)]
+struct DeviceModel {
+    id: DeviceId,
+    name: String,
+    serial: String,
+}
+
+/// Makes a secret and shows it. It is kept nowhere as it is, not even under an idempotency key: asked again, there is
+/// another one.
+pub(super) async fn give_credential(ctx: &Ctx, setup: &Setup, id: DeviceId) -> Result<HttpResponse> {
+    let (secret, by) = (register::new_secret(), Some(ctx.caller().user_id));
+    let (device, replaced, credential) = ctx
+        .app()
+        .db
+        .write(move |tx| {
+            let device: Device = register::find(tx.db(), id)?.ok_or(Error::NotFound)?;
+            let replaced = register::secret_made_at(tx.db(), id)?.is_some();
+            Ok((device, replaced, register::set_secret(tx, id, &secret, by)?))
+        })
+        .await?;
+    let topic = setup.adapter(&device.adapter).and_then(|adapter| adapter.manifest().topics.first().copied());
+    let before = topic.and_then(|topic| topic.split_once('+')).map_or("", |(before, _)| before);
+    let page = CredentialPage {
+        topic: format!("{before}{}", device.serial),
+        device: DeviceModel { id, name: device.name, serial: device.serial },
+        username: credential.username,
+        client_id: credential.client_id,
+        secret: credential.password,
+        broker_url: setup.broker_url.clone(),
+        replaced,
+    };
+    let mut response = ctx.page("devices/credential", &page)?;
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The device of the path, if it exists for this caller.
+pub(super) async fn seen(ctx: &Ctx, permission: &str) -> Result<Device> {
+    let id: DeviceId = ctx.id("id")?;
+    let device = ctx.app().db.read(move |db| register::find(db, id)).await?.ok_or(Error::NotFound)?;
+    if ctx.caller().facilities(permission).contains(device.facility_id) { Ok(device) } else { Err(Error::NotFound) }
+}
+
+/// Words of an optional key; nothing for none.
+pub(super) fn say(ctx: &Ctx, key: Option<&'static str>) -> String {
+    key.map(|key| ctx.say(&Text::key(key))).unwrap_or_default()
+}

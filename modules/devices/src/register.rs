@@ -1,0 +1,277 @@
+//! The device register: who a device is, where it hangs, with whom, and how it proves itself.
+
+use diesel::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use songhe_adapter_core::DeviceKey;
+use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, NewEvent, Result, Text, Tx, UserId, define_id};
+use songhe_registry::{self as registry, PlaceId, ResidentId};
+
+use crate::schema::{device, device_binding};
+
+define_id!(
+    /// A device.
+    DeviceId, "dev"
+);
+
+/// Signal topic of the register's pages.
+pub(crate) const TOPIC: &str = "devices";
+
+/// Classes of the national catalogue (domain/catalogue.md) that a device may be of.
+pub const CLASSES: [&str; 10] = ["1.1", "1.2", "1.3", "1.4", "2", "3.1", "3.2", "4", "5", "6"];
+
+/// A registered device.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = device)]
+pub struct Device {
+    pub id: DeviceId,
+    pub facility_id: FacilityId,
+    pub serial: String,
+    pub class: String,
+    pub adapter: String,
+    /// As people say it: "卫生间拉绳".
+    pub name: String,
+    pub place_id: Option<PlaceId>,
+    pub resident_id: Option<ResidentId>,
+    pub enabled: bool,
+    pub created_at: Moment,
+}
+
+/// A device as people register it.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+pub struct NewDevice {
+    pub facility: FacilityId,
+    /// From the label; 1 to 64 of A–Z a–z 0–9 - _ . :
+    pub serial: String,
+    /// Catalogue class: `3.1`.
+    pub class: String,
+    pub adapter: String,
+    pub name: String,
+    pub place: Option<PlaceId>,
+    pub resident: Option<ResidentId>,
+}
+
+/// Registers a device and binds it.
+///
+/// # Errors
+/// `Invalid`, with every field that is wrong; a serial that is registered already is among them.
+pub fn register(tx: &mut Tx<'_>, new: &NewDevice, adapters: &[&str], by: Option<UserId>) -> Result<DeviceId> {
+    let mut wrong = Vec::new();
+    if DeviceKey::new(&new.serial).is_err() {
+        wrong.push(FieldError::new("serial", Text::key("devices-error-serial")));
+    } else if device::table.filter(device::serial.eq(&new.serial)).count().get_result::<i64>(tx.db())? > 0 {
+        wrong.push(FieldError::new("serial", Text::key("devices-error-serial-taken")));
+    }
+    if !CLASSES.contains(&new.class.as_str()) {
+        wrong.push(FieldError::new("class", Text::key("devices-error-class")));
+    }
+    if !adapters.contains(&new.adapter.as_str()) {
+        wrong.push(FieldError::new("adapter", Text::key("devices-error-adapter")));
+    }
+    let name = new.name.trim();
+    if name.is_empty() {
+        wrong.push(FieldError::new("name", Text::key("error-required")));
+    } else if name.chars().count() > 60 {
+        wrong.push(FieldError::new("name", Text::key("error-too-long").arg("max", 60)));
+    } else if name.chars().any(char::is_control) {
+        wrong.push(FieldError::new("name", Text::key("error-invalid-characters")));
+    }
+    if registry::facility(tx.db(), new.facility)?.is_none() {
+        wrong.push(FieldError::new("facility", Text::key("error-unknown-choice")));
+    }
+    wrong.extend(check_binding(tx.db(), new.facility, new.place, new.resident)?);
+    if !wrong.is_empty() {
+        return Err(Error::Invalid(wrong));
+    }
+    let (id, now) = (DeviceId(tx.next_id()), tx.now());
+    diesel::insert_into(device::table)
+        .values((
+            device::id.eq(id.0),
+            device::facility_id.eq(new.facility.0),
+            device::serial.eq(&new.serial),
+            device::class.eq(&new.class),
+            device::adapter.eq(&new.adapter),
+            device::name.eq(name),
+            device::place_id.eq(new.place.map(|id| id.0)),
+            device::resident_id.eq(new.resident.map(|id| id.0)),
+            device::enabled.eq(true),
+            device::created_at.eq(now),
+        ))
+        .execute(tx.db())?;
+    remember_binding(tx, id, new.place, new.resident, by)?;
+    changed(tx, "devices.device.registered", new.facility, id, by)?;
+    Ok(id)
+}
+
+/// A place or resident of another facility is as unknown as one that does not exist.
+fn check_binding(
+    db: &mut Db,
+    facility: FacilityId,
+    place: Option<PlaceId>,
+    resident: Option<ResidentId>,
+) -> Result<Vec<FieldError>> {
+    let mut wrong = Vec::new();
+    if let Some(id) = place
+        && registry::place(db, id)?.is_none_or(|place| place.facility_id != facility)
+    {
+        wrong.push(FieldError::new("place", Text::key("devices-error-place")));
+    }
+    if let Some(id) = resident
+        && registry::resident(db, id)?.is_none_or(|resident| resident.facility_id != facility)
+    {
+        wrong.push(FieldError::new("resident", Text::key("devices-error-resident")));
+    }
+    Ok(wrong)
+}
+
+fn remember_binding(
+    tx: &mut Tx<'_>,
+    id: DeviceId,
+    place: Option<PlaceId>,
+    resident: Option<ResidentId>,
+    by: Option<UserId>,
+) -> Result<()> {
+    let now = tx.now();
+    diesel::insert_into(device_binding::table)
+        .values((
+            device_binding::id.eq(tx.next_id()),
+            device_binding::device_id.eq(id.0),
+            device_binding::place_id.eq(place.map(|id| id.0)),
+            device_binding::resident_id.eq(resident.map(|id| id.0)),
+            device_binding::bound_at.eq(now),
+            device_binding::bound_by.eq(by.map(|id| id.0)),
+        ))
+        .execute(tx.db())?;
+    Ok(())
+}
+
+/// Moves a device to another place or person; the history keeps where it was.
+///
+/// # Errors
+/// `Invalid` for a place or resident of another facility; `NotFound` for no such device.
+pub fn bind(
+    tx: &mut Tx<'_>,
+    id: DeviceId,
+    place: Option<PlaceId>,
+    resident: Option<ResidentId>,
+    by: Option<UserId>,
+) -> Result<()> {
+    let device = find(tx.db(), id)?.ok_or(Error::NotFound)?;
+    let wrong = check_binding(tx.db(), device.facility_id, place, resident)?;
+    if !wrong.is_empty() {
+        return Err(Error::Invalid(wrong));
+    }
+    if (device.place_id, device.resident_id) == (place, resident) {
+        return Ok(());
+    }
+    let now = tx.now();
+    let open =
+        device_binding::table.filter(device_binding::device_id.eq(id.0)).filter(device_binding::unbound_at.is_null());
+    diesel::update(open).set(device_binding::unbound_at.eq(now)).execute(tx.db())?;
+    diesel::update(device::table.find(id.0))
+        .set((device::place_id.eq(place.map(|id| id.0)), device::resident_id.eq(resident.map(|id| id.0))))
+        .execute(tx.db())?;
+    remember_binding(tx, id, place, resident, by)?;
+    changed(tx, "devices.device.bound", device.facility_id, id, by)
+}
+
+fn changed(tx: &mut Tx<'_>, kind: &'static str, facility: FacilityId, id: DeviceId, by: Option<UserId>) -> Result<()> {
+    tx.publish(NewEvent {
+        kind,
+        version: 1,
+        facility: Some(facility),
+        subject: id.to_string(),
+        actor: by,
+        data: json!({ "device": id }),
+    })?;
+    tx.signal(format!("{TOPIC}:{facility}"));
+    Ok(())
+}
+
+/// A device's credential, shown once: user name and client id are its serial.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Credential {
+    pub username: String,
+    pub client_id: String,
+    /// 128 random bits, hexadecimal. Only its SHA-256 is stored.
+    pub password: String,
+}
+
+/// 128 random bits, hexadecimal: made outside the transaction, since it may run twice.
+pub fn new_secret() -> String {
+    hex::encode(rand::random::<[u8; 16]>())
+}
+
+/// Gives a device a secret; an earlier one is void at once.
+///
+/// # Errors
+/// `NotFound` for no such device.
+pub fn set_secret(tx: &mut Tx<'_>, id: DeviceId, secret: &str, by: Option<UserId>) -> Result<Credential> {
+    let device = find(tx.db(), id)?.ok_or(Error::NotFound)?;
+    let now = tx.now();
+    diesel::update(device::table.find(id.0))
+        .set((device::secret_hash.eq(hash(secret)), device::secret_at.eq(now)))
+        .execute(tx.db())?;
+    changed(tx, "devices.device.credential", device.facility_id, id, by)?;
+    Ok(Credential { username: device.serial.clone(), client_id: device.serial, password: secret.to_owned() })
+}
+
+/// When the device's present secret was made.
+pub fn secret_made_at(db: &mut Db, id: DeviceId) -> Result<Option<Moment>> {
+    let found: Option<Option<Moment>> = device::table.find(id.0).select(device::secret_at).first(db).optional()?;
+    Ok(found.flatten())
+}
+
+/// The devices of these serials that exist, whether or not they may speak, and where.
+pub(crate) fn homes_of(db: &mut Db, serials: &[String]) -> Result<Vec<(String, FacilityId)>> {
+    Ok(device::table.filter(device::serial.eq_any(serials)).select((device::serial, device::facility_id)).load(db)?)
+}
+
+fn hash(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+/// Whether this is the device's secret. The secret has 128 random bits: comparing hashes leaks nothing useful.
+pub fn verify_secret(db: &mut Db, serial: &str, secret: &[u8]) -> Result<bool> {
+    let stored: Option<Option<String>> = device::table
+        .filter(device::serial.eq(serial).and(device::enabled.eq(true)))
+        .select(device::secret_hash)
+        .first(db)
+        .optional()?;
+    Ok(stored.flatten().is_some_and(|stored| stored == hex::encode(Sha256::digest(secret))))
+}
+
+pub fn find(db: &mut Db, id: DeviceId) -> Result<Option<Device>> {
+    Ok(device::table.find(id.0).select(Device::as_select()).first(db).optional()?)
+}
+
+/// The devices of these serials that may speak.
+pub fn by_serials(db: &mut Db, serials: &[&str]) -> Result<Vec<Device>> {
+    Ok(device::table
+        .filter(device::serial.eq_any(serials))
+        .filter(device::enabled.eq(true))
+        .select(Device::as_select())
+        .load(db)?)
+}
+
+/// A stretch of a device's history.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = device_binding)]
+pub struct Binding {
+    pub place_id: Option<PlaceId>,
+    pub resident_id: Option<ResidentId>,
+    pub bound_at: Moment,
+    pub unbound_at: Option<Moment>,
+    pub bound_by: Option<UserId>,
+}
+
+/// Newest first.
+pub fn bindings(db: &mut Db, id: DeviceId) -> Result<Vec<Binding>> {
+    Ok(device_binding::table
+        .filter(device_binding::device_id.eq(id.0))
+        .order((device_binding::bound_at.desc(), device_binding::id.desc()))
+        .select(Binding::as_select())
+        .load(db)?)
+}

@@ -1,0 +1,115 @@
+//! Tables of this module.
+
+diesel::table! {
+    device (id) {
+        id -> BigInt,
+        facility_id -> BigInt,
+        serial -> Text,
+        class -> Text,
+        adapter -> Text,
+        name -> Text,
+        place_id -> Nullable<BigInt>,
+        resident_id -> Nullable<BigInt>,
+        secret_hash -> Nullable<Text>,
+        secret_at -> Nullable<Timestamp>,
+        enabled -> Bool,
+        created_at -> Timestamp,
+    }
+}
+diesel::table! {
+    device_binding (id) {
+        id -> BigInt,
+        device_id -> BigInt,
+        place_id -> Nullable<BigInt>,
+        resident_id -> Nullable<BigInt>,
+        bound_at -> Timestamp,
+        unbound_at -> Nullable<Timestamp>,
+        bound_by -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    device_health (device_id) {
+        device_id -> BigInt,
+        last_seen_at -> Timestamp,
+        online -> Nullable<Bool>,
+        firmware -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    inbox (device_id, message_id) {
+        device_id -> BigInt,
+        message_id -> Text,
+        received_at -> Timestamp,
+        raw -> Nullable<Binary>,
+    }
+}
+diesel::table! {
+    quarantine (id) {
+        id -> BigInt,
+        source -> Text,
+        serial -> Nullable<Text>,
+        topic -> Text,
+        payload -> Binary,
+        payload_bytes -> Integer,
+        reason -> Text,
+        detail -> Text,
+        received_at -> Timestamp,
+    }
+}
+diesel::table! {
+    observation (id) {
+        id -> BigInt,
+        device_id -> BigInt,
+        facility_id -> BigInt,
+        place_id -> Nullable<BigInt>,
+        resident_id -> Nullable<BigInt>,
+        kind -> Text,
+        value_micro -> Nullable<BigInt>,
+        unit -> Nullable<Text>,
+        active -> Nullable<Bool>,
+        quality -> Text,
+        historical -> Bool,
+        detail -> Nullable<Text>,
+        message_id -> Text,
+        observed_at -> Timestamp,
+        received_at -> Timestamp,
+    }
+}
+diesel::table! {
+    device_state (device_id, kind) {
+        device_id -> BigInt,
+        kind -> Text,
+        value_micro -> Nullable<BigInt>,
+        unit -> Nullable<Text>,
+        active -> Nullable<Bool>,
+        quality -> Text,
+        observed_at -> Timestamp,
+    }
+}
+diesel::table! {
+    threshold_rule (id) {
+        id -> BigInt,
+        facility_id -> BigInt,
+        name -> Text,
+        measure -> Text,
+        above_micro -> Nullable<BigInt>,
+        below_micro -> Nullable<BigInt>,
+        hysteresis_micro -> BigInt,
+        onset_seconds -> Integer,
+        priority -> Text,
+        enabled -> Bool,
+    }
+}
+diesel::table! {
+    rule_state (rule_id, device_id) {
+        rule_id -> BigInt,
+        device_id -> BigInt,
+        since -> Timestamp,
+        observation -> Text,
+        raised -> Bool,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(device, device_health, device_state, observation, quarantine);
+
+songhe_kernel::tables_meet!(crate::schema::device, songhe_registry::schema::place, songhe_registry::schema::resident);

@@ -1,0 +1,213 @@
+//! What people do with an incident. Acknowledging silences, never closes; closing needs outcome and follow-up.
+//!
+//! Each of these may be called twice (a second press, a lost answer): the second changes nothing and answers the same.
+
+use chrono::NaiveDate;
+use diesel::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use songhe_kernel::{Error, FieldError, Result, Text, Tx, UserId};
+
+use crate::climb;
+use crate::model::{IncidentId, Outcome, Resolution, Row, Status};
+use crate::schema::incident;
+use crate::story::{self, Fact};
+
+/// "我去处理": it stops sounding, the ladder stops.
+///
+/// # Errors
+/// `Conflict` when it is closed already. Somebody else having answered is no error: the row tells who.
+pub fn acknowledge(tx: &mut Tx<'_>, id: IncidentId, by: UserId) -> Result<Row> {
+    let row = locked(tx, id)?;
+    match row.status()? {
+        Status::Raised | Status::Notified => {}
+        Status::Acknowledged | Status::OnSite => return Ok(row),
+        Status::Resolved | Status::Reviewed => return Err(Error::conflict(CLOSED)),
+    }
+    let now = tx.now();
+    // A later round (it called again) keeps the first answer's time: the response time is that of the first call.
+    diesel::update(incident::table.find(id.0))
+        .set((
+            incident::status.eq(Status::Acknowledged.as_str()),
+            incident::acknowledged_at.eq(row.acknowledged_at.unwrap_or(now)),
+            incident::acknowledged_by.eq(by.0),
+            incident::version.eq(incident::version + 1),
+        ))
+        .execute(tx.db())?;
+    climb::stop(tx, id)?;
+    finish(tx, id, by, &Fact::Acknowledged, "incidents.incident.acknowledged")
+}
+
+/// "已到达": by the button, or by the tag in the room. Answers for it too, if nobody had.
+///
+/// # Errors
+/// `Conflict` when it is closed already.
+pub fn arrive(tx: &mut Tx<'_>, id: IncidentId, by: UserId, by_tag: bool) -> Result<Row> {
+    let row = match locked(tx, id)?.status()? {
+        Status::Raised | Status::Notified => acknowledge(tx, id, by)?,
+        _ => locked(tx, id)?,
+    };
+    match row.status()? {
+        Status::OnSite => return Ok(row),
+        Status::Resolved | Status::Reviewed => return Err(Error::conflict(CLOSED)),
+        _ => {}
+    }
+    let now = tx.now();
+    diesel::update(incident::table.find(id.0))
+        .set((
+            incident::status.eq(Status::OnSite.as_str()),
+            incident::arrived_at.eq(row.arrived_at.unwrap_or(now)),
+            incident::arrived_by.eq(by.0),
+            incident::version.eq(incident::version + 1),
+        ))
+        .execute(tx.db())?;
+    finish(tx, id, by, &Fact::Arrived { by_tag }, "incidents.incident.arrived")
+}
+
+/// What a person says when closing.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+pub struct Closing {
+    pub outcome: Option<Outcome>,
+    /// What was found and done.
+    #[serde(default)]
+    pub note: String,
+    /// `none`: decided that nothing remains; `needed`: `follow_up` says what.
+    pub follow_up_kind: Option<FollowUp>,
+    #[serde(default)]
+    pub follow_up: String,
+    pub follow_up_due: Option<NaiveDate>,
+    /// The incident that tells of the same event; only with the outcome `duplicate`.
+    pub duplicate_of: Option<IncidentId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowUp {
+    None,
+    Needed,
+}
+
+const MAX_NOTE: usize = 1_000;
+const CLOSED: &str = "incidents-error-not-open";
+
+impl Closing {
+    /// # Errors
+    /// `Invalid`, with every field that is missing or too long.
+    pub fn check(&self) -> Result<Resolution> {
+        let mut wrong = Vec::new();
+        let mut text = |field: &'static str, value: &str, missing: &'static str| {
+            if value.trim().is_empty() {
+                wrong.push(FieldError::new(field, Text::key(missing)));
+            } else if value.chars().count() > MAX_NOTE {
+                wrong.push(FieldError::new(field, Text::key("error-too-long").arg("max", MAX_NOTE)));
+            }
+        };
+        text("note", &self.note, "incidents-error-action-required");
+        if self.follow_up_kind == Some(FollowUp::Needed) {
+            text("follow_up", &self.follow_up, "incidents-error-follow-up-text-required");
+        }
+        if self.outcome.is_none() {
+            wrong.push(FieldError::new("outcome", Text::key("incidents-error-outcome-required")));
+        }
+        if self.follow_up_kind.is_none() {
+            wrong.push(FieldError::new("follow_up_kind", Text::key("incidents-error-follow-up-required")));
+        }
+        match self.outcome {
+            Some(outcome) if wrong.is_empty() => Ok(Resolution {
+                outcome,
+                note: self.note.trim().to_owned(),
+                follow_up: (self.follow_up_kind == Some(FollowUp::Needed)).then(|| self.follow_up.trim().to_owned()),
+                follow_up_due: self.follow_up_due.filter(|_| self.follow_up_kind == Some(FollowUp::Needed)),
+                duplicate_of: self.duplicate_of.filter(|_| outcome == Outcome::Duplicate),
+            }),
+            _ => Err(Error::Invalid(wrong)),
+        }
+    }
+}
+
+/// Closes with outcome and follow-up. Answers for it too, if nobody had.
+///
+/// # Errors
+/// `Conflict` when it was closed with other words; `Invalid` on `duplicate_of` when that is no other incident of this
+/// facility.
+pub fn resolve(tx: &mut Tx<'_>, id: IncidentId, by: UserId, resolution: &Resolution) -> Result<Row> {
+    if let Some(other) = resolution.duplicate_of {
+        let facility = story::row(tx.db(), id)?.facility_id;
+        let theirs: Option<i64> =
+            incident::table.find(other.0).select(incident::facility_id).first(tx.db()).optional()?;
+        if other == id || theirs != Some(facility.0) {
+            return Err(Error::field("duplicate_of", Text::key("error-unknown-choice")));
+        }
+    }
+    let row = match locked(tx, id)?.status()? {
+        Status::Raised | Status::Notified => acknowledge(tx, id, by)?,
+        _ => locked(tx, id)?,
+    };
+    if !row.status()?.is_open() {
+        return match row.resolution()? {
+            Some(known) if known == *resolution => Ok(row),
+            _ => Err(Error::conflict(CLOSED)),
+        };
+    }
+    let now = tx.now();
+    diesel::update(incident::table.find(id.0))
+        .set((
+            incident::status.eq(Status::Resolved.as_str()),
+            incident::open_key.eq(None::<String>),
+            incident::resolved_at.eq(now),
+            incident::resolved_by.eq(by.0),
+            incident::outcome.eq(resolution.outcome.as_str()),
+            incident::resolution.eq(serde_json::to_string(resolution)?),
+            incident::version.eq(incident::version + 1),
+        ))
+        .execute(tx.db())?;
+    finish(tx, id, by, &Fact::Resolved(resolution.clone()), "incidents.incident.resolved")
+}
+
+/// A nurse lead or manager has looked at how it was handled.
+///
+/// # Errors
+/// `Conflict` while it is open.
+pub fn review(tx: &mut Tx<'_>, id: IncidentId, by: UserId, note: &str) -> Result<Row> {
+    let row = locked(tx, id)?;
+    match row.status()? {
+        Status::Resolved => {}
+        Status::Reviewed => return Ok(row),
+        _ => return Err(Error::conflict("incidents-error-still-open")),
+    }
+    diesel::update(incident::table.find(id.0))
+        .set((incident::status.eq(Status::Reviewed.as_str()), incident::version.eq(incident::version + 1)))
+        .execute(tx.db())?;
+    let note = note.trim().chars().take(MAX_NOTE).collect();
+    finish(tx, id, by, &Fact::Reviewed { note }, "incidents.incident.reviewed")
+}
+
+/// Adds words to the story, at any time.
+///
+/// # Errors
+/// `Invalid` on `note`.
+pub fn note(tx: &mut Tx<'_>, id: IncidentId, by: UserId, text: &str) -> Result<Row> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Error::field("note", Text::key("error-required")));
+    }
+    if text.chars().count() > MAX_NOTE {
+        return Err(Error::field("note", Text::key("error-too-long").arg("max", MAX_NOTE)));
+    }
+    locked(tx, id)?;
+    diesel::update(incident::table.find(id.0)).set(incident::version.eq(incident::version + 1)).execute(tx.db())?;
+    finish(tx, id, by, &Fact::Note { text: text.to_owned() }, "incidents.incident.noted")
+}
+
+/// The row, held until the end of the transaction: two people pressing at once come one after the other.
+fn locked(tx: &mut Tx<'_>, id: IncidentId) -> Result<Row> {
+    let found = diesel::update(incident::table.find(id.0)).set(incident::id.eq(id.0)).execute(tx.db())?;
+    if found == 0 { Err(Error::NotFound) } else { story::row(tx.db(), id) }
+}
+
+fn finish(tx: &mut Tx<'_>, id: IncidentId, by: UserId, fact: &Fact, event: &'static str) -> Result<Row> {
+    story::add(tx, id, Some(by), fact)?;
+    let row = story::row(tx.db(), id)?;
+    story::publish(tx, &row, event, Some(by))?;
+    Ok(row)
+}

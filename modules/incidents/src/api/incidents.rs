@@ -1,0 +1,247 @@
+//! Incidents, their handling and their figures.
+
+use actix_web::HttpResponse;
+use chrono::TimeDelta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::identity::Scope;
+use songhe_kernel::{Error, FacilityId, Moment, Result, Text, Tx, UserId};
+
+use super::stream;
+use crate::act::{self, Closing};
+use crate::lists::{self, Filter, State};
+use crate::model::{IncidentId, Kind, Priority, Row};
+use crate::module::{INCIDENTS_ACT, INCIDENTS_READ, INCIDENTS_REVIEW};
+use crate::presence;
+use crate::resource::{self, Incident, IncidentDetail};
+use crate::shift::{self, Metrics};
+
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
+/// Figures are made of so many days at most.
+const MAX_DAYS: i64 = 366;
+
+pub(super) fn routes() -> Vec<Route> {
+    let (read, act) = (Access::Permission(INCIDENTS_READ), Access::Permission(INCIDENTS_ACT));
+    vec![
+        Route::get("/api/v1/incidents", read, list).doc(
+            ApiDoc::new("List incidents, newest first").query::<ListQuery>().returns::<IncidentList>(),
+        ),
+        Route::get("/api/v1/incidents/metrics", read, metrics).doc(
+            ApiDoc::new("How fast calls are answered")
+                .description("Of the incidents of a period; without `from` and `to` of the last 24 hours.")
+                .query::<MetricsQuery>()
+                .returns::<MetricsAnswer>(),
+        ),
+        Route::get("/api/v1/incidents/{id}", read, show)
+            .doc(ApiDoc::new("An incident with its story, rungs and messages").returns::<IncidentDetail>()),
+        Route::post("/api/v1/incidents/{id}/acknowledge", act, acknowledge).doc(
+            ApiDoc::new("Say \"I am going\"")
+                .description("Silences the incident and stops its ladder. If somebody else was first, `acknowledged_by` tells who.")
+                .returns::<Incident>(),
+        ),
+        Route::post("/api/v1/incidents/{id}/arrive", act, arrive).doc(
+            ApiDoc::new("Say \"I am there\"").description("Acknowledges first where nobody has.").returns::<Incident>(),
+        ),
+        Route::post("/api/v1/incidents/{id}/resolve", act, resolve).doc(
+            ApiDoc::new("Close with outcome and follow-up")
+                .description("Nothing closes without both. The same words again change nothing; others are a conflict.")
+                .body::<Closing>()
+                .returns::<Incident>(),
+        ),
+        Route::post("/api/v1/incidents/{id}/review", Access::Permission(INCIDENTS_REVIEW), review)
+            .doc(ApiDoc::new("Review how it was handled").body::<Note>().returns::<Incident>()),
+        Route::post("/api/v1/incidents/{id}/note", act, note)
+            .doc(ApiDoc::new("Add words to the story").body::<Note>().returns::<Incident>()),
+        Route::post("/api/v1/presence", act, say_present).doc(
+            ApiDoc::new("Say that a board of this session is open")
+                .description("Counts for 25 s: a rung by board reaches somebody only through a board with its sound on.")
+                .body::<Presence>(),
+        ),
+        Route::get("/api/v1/stream", read, stream::open).doc(stream::doc()),
+    ]
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ListStatus {
+    Open,
+    Closed,
+    #[default]
+    All,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ListQuery {
+    #[serde(default)]
+    status: ListStatus,
+    facility: Option<FacilityId>,
+    kind: Option<Kind>,
+    priority: Option<Priority>,
+    /// Raised at or after this.
+    from: Option<Moment>,
+    /// Raised before this.
+    to: Option<Moment>,
+    /// `next` of the page before.
+    after: Option<IncidentId>,
+    /// 1 to 200; 50 if absent.
+    limit: Option<i64>,
+}
+
+/// A page of incidents.
+#[derive(Debug, Serialize, JsonSchema)]
+struct IncidentList {
+    items: Vec<Incident>,
+    /// Goes into `after` for the next page; `null`: there is none.
+    next: Option<IncidentId>,
+}
+
+async fn list(ctx: Ctx) -> Result<HttpResponse> {
+    let query: ListQuery = ctx.query()?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let filter = Filter {
+        facility: query.facility,
+        state: match query.status {
+            ListStatus::Open => State::Open,
+            ListStatus::Closed => State::Closed,
+            ListStatus::All => State::All,
+        },
+        kind: query.kind,
+        priority: query.priority,
+        from: query.from,
+        to: query.to,
+        after: query.after,
+        ..Filter::within(ctx.caller().facilities(INCIDENTS_READ).clone())
+    };
+    let answer = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let mut rows = lists::list(db, &filter, limit + 1)?;
+            let more = rows.len() as i64 > limit;
+            rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            let next = rows.last().map(|row| row.id).filter(|_| more);
+            Ok(IncidentList { items: resource::incidents(db, rows)?, next })
+        })
+        .await?;
+    ctx.json_ok(&answer)
+}
+
+async fn show(ctx: Ctx) -> Result<HttpResponse> {
+    let id: IncidentId = ctx.id("id")?;
+    let scope = ctx.caller().facilities(INCIDENTS_READ).clone();
+    let found = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let row = lists::in_scope(db, id, &scope)?;
+            resource::detail(db, row)
+        })
+        .await?;
+    ctx.json_ok(&found)
+}
+
+/// Does something with the incident of the path, in the lane that telemetry cannot delay, and answers what became of it.
+async fn handle<F>(ctx: Ctx, permission: &str, work: F) -> Result<HttpResponse>
+where
+    F: Fn(&mut Tx<'_>, IncidentId, UserId) -> Result<Row> + Send + Sync + 'static,
+{
+    let id: IncidentId = ctx.id("id")?;
+    let (scope, by) = (ctx.caller().facilities(permission).clone(), ctx.caller().user_id);
+    let db = &ctx.app().db;
+    let row = db
+        .write_emergency(move |tx| {
+            lists::in_scope(tx.db(), id, &scope)?;
+            work(tx, id, by)
+        })
+        .await?;
+    let answer = db.read(move |db| resource::incident(db, row)).await?;
+    ctx.json_ok(&answer)
+}
+
+async fn acknowledge(ctx: Ctx) -> Result<HttpResponse> {
+    handle(ctx, INCIDENTS_ACT, act::acknowledge).await
+}
+
+async fn arrive(ctx: Ctx) -> Result<HttpResponse> {
+    handle(ctx, INCIDENTS_ACT, |tx, id, by| act::arrive(tx, id, by, false)).await
+}
+
+async fn resolve(ctx: Ctx) -> Result<HttpResponse> {
+    let closing: Closing = ctx.json()?;
+    let resolution = closing.check()?;
+    handle(ctx, INCIDENTS_ACT, move |tx, id, by| act::resolve(tx, id, by, &resolution)).await
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    /// At most 1,000 characters.
+    #[serde(default)]
+    note: String,
+}
+
+async fn review(ctx: Ctx) -> Result<HttpResponse> {
+    let body: Note = ctx.json()?;
+    handle(ctx, INCIDENTS_REVIEW, move |tx, id, by| act::review(tx, id, by, &body.note)).await
+}
+
+async fn note(ctx: Ctx) -> Result<HttpResponse> {
+    let body: Note = ctx.json()?;
+    handle(ctx, INCIDENTS_ACT, move |tx, id, by| act::note(tx, id, by, &body.note)).await
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Presence {
+    /// Whether its sound is on and can be heard.
+    sound: bool,
+}
+
+async fn say_present(ctx: Ctx) -> Result<HttpResponse> {
+    let body: Presence = ctx.json()?;
+    let (key, user) = (format!("api:{}", ctx.caller().session.id), ctx.caller().user_id);
+    ctx.app().db.write(move |tx| presence::seen(tx, &key, user, body.sound)).await?;
+    ctx.no_content()
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct MetricsQuery {
+    facility: Option<FacilityId>,
+    /// The first moment of the period.
+    from: Option<Moment>,
+    /// The first moment after it; at most 366 days later.
+    to: Option<Moment>,
+}
+
+/// Answer times of a period.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MetricsAnswer {
+    from: Moment,
+    to: Moment,
+    total: Metrics,
+    /// Facilities that had an incident in the period.
+    facilities: Vec<Metrics>,
+}
+
+async fn metrics(ctx: Ctx) -> Result<HttpResponse> {
+    let query: MetricsQuery = ctx.query()?;
+    let to = query.to.unwrap_or_else(|| ctx.app().clock.now());
+    let from = query.from.unwrap_or_else(|| to.plus_seconds(-86_400));
+    if from >= to {
+        return Err(Error::field("to", Text::key("error-end-before-start")));
+    }
+    if to.since(from) > TimeDelta::days(MAX_DAYS) {
+        return Err(Error::field("to", Text::key("incidents-error-period").arg("max", MAX_DAYS)));
+    }
+    let mut scope = ctx.caller().facilities(INCIDENTS_READ).clone();
+    if let Some(facility) = query.facility {
+        if !scope.contains(facility) {
+            return Err(Error::NotFound);
+        }
+        scope = Scope::Only(vec![facility]);
+    }
+    let (total, facilities) = ctx.app().db.read(move |db| shift::metrics(db, &scope, from, to)).await?;
+    ctx.json_ok(&MetricsAnswer { from, to, total, facilities })
+}

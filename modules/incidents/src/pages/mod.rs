@@ -1,0 +1,124 @@
+//! The screens of this module. Each fills the model that the head comment of its template describes.
+
+mod board;
+mod endpoints;
+mod ladder_form;
+mod ladders;
+mod list;
+mod show;
+mod story_lines;
+mod tag;
+
+use serde::Serialize;
+use songhe_kernel::http::{Ctx, Route};
+use songhe_kernel::identity::Scope;
+use songhe_kernel::{Db, FacilityId, FieldError, Moment, Result, Text, UserId};
+use songhe_registry::{self as registry, Resident, Sex};
+
+use crate::model::{Kind, Row};
+
+pub(crate) fn routes() -> Vec<Route> {
+    let mut all = board::routes();
+    all.extend(show::routes());
+    all.extend(list::routes());
+    all.extend(ladders::routes());
+    all.extend(endpoints::routes());
+    all.extend(tag::routes());
+    all
+}
+
+/// A choice of a select.
+#[derive(Debug, Clone, Serialize)]
+struct Choice {
+    value: String,
+    label: String,
+}
+
+impl Choice {
+    fn new(value: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { value: value.into(), label: label.into() }
+    }
+}
+
+/// A line of the summary above a form that came back.
+#[derive(Debug, Clone, Serialize)]
+struct ErrorLine {
+    field: String,
+    label: String,
+    text: String,
+}
+
+/// The words for a field, if it was refused.
+fn error_of(ctx: &Ctx, errors: &[FieldError], field: &str) -> Option<String> {
+    errors.iter().find(|error| error.field == field).map(|error| ctx.say(&error.text))
+}
+
+/// The resident of a call, as whoever goes there needs to know them.
+#[derive(Debug, Clone, Serialize)]
+struct ResidentModel {
+    id: String,
+    name: String,
+    sex: &'static str,
+    age: Option<u32>,
+    notes: Vec<String>,
+}
+
+impl ResidentModel {
+    fn of(ctx: &Ctx, resident: &Resident, today: chrono::NaiveDate) -> Self {
+        let mut notes = Vec::new();
+        if resident.fall_risk_high {
+            notes.push(ctx.say(&Text::key("incidents-resident-fall-risk")));
+        }
+        if resident.living_alone {
+            notes.push(ctx.say(&Text::key("incidents-resident-alone")));
+        }
+        if let Some(level) = resident.ability_level.filter(|level| *level > 0) {
+            notes.push(ctx.say(&Text::key("incidents-resident-ability").arg("level", level)));
+        }
+        Self {
+            id: resident.id.to_string(),
+            name: resident.name.clone(),
+            sex: match resident.sex {
+                Sex::Male => "male",
+                Sex::Female => "female",
+                Sex::Unknown => "unknown",
+            },
+            age: resident.age_on(today),
+            notes,
+        }
+    }
+}
+
+/// Where the caller works, or the one facility in reach; `None` for those who look after several.
+fn home_facility(db: &mut Db, user: UserId, scope: &Scope) -> Result<Option<FacilityId>> {
+    let works_at = registry::staff_of_user(db, user)?
+        .into_iter()
+        .find(|member| member.active && scope.contains(member.facility_id))
+        .map(|member| member.facility_id);
+    Ok(works_at.or(match scope.ids() {
+        Some([only]) => Some(*only),
+        _ => None,
+    }))
+}
+
+/// What an incident says for itself, in the reader's language where Songhe raised it.
+fn detail_words(ctx: &Ctx, row: &Row) -> String {
+    let cause = cause(row);
+    let gaps = cause.get("gaps").and_then(serde_json::Value::as_array);
+    match gaps {
+        Some(gaps) if row.kind == Kind::System.as_str() => {
+            ctx.say(&Text::key("incidents-gaps-detail").arg("n", gaps.len()))
+        }
+        _ => row.detail.clone(),
+    }
+}
+
+/// The observation as stored; null when there is none.
+fn cause(row: &Row) -> serde_json::Value {
+    row.cause.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// A moment in a zone, to the minute: for warnings, where the template has words only.
+fn civil(at: Moment, zone: chrono_tz::Tz) -> String {
+    at.in_zone(zone).format("%m-%d %H:%M").to_string()
+}

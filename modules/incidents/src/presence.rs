@@ -1,0 +1,58 @@
+//! Boards that are open now. A board that sounds says so every ten seconds; after 25 seconds of silence it counts as
+//! gone, as it does for the person before it.
+
+use diesel::prelude::*;
+use songhe_kernel::{BothExt, Db, Moment, Result, Tx, UserId};
+
+use crate::schema::board_stream;
+
+/// A board that has not spoken for so long is not counted on, in seconds.
+pub const STALE_AFTER_S: i64 = 25;
+/// Rows of boards that are long gone are removed after this, in seconds.
+const FORGET_AFTER_S: i64 = 3_600;
+
+/// Records what a board says about itself. The stream's id is random and given to its own page only.
+pub fn seen(tx: &mut Tx<'_>, stream: &str, user: UserId, sound_on: bool) -> Result<()> {
+    let now = tx.now();
+    diesel::insert_into(board_stream::table)
+        .values((
+            board_stream::stream.eq(stream),
+            board_stream::user_id.eq(user.0),
+            board_stream::sound_on.eq(sound_on),
+            board_stream::seen_at.eq(now),
+        ))
+        .on_conflict(board_stream::stream)
+        .do_update()
+        .set((board_stream::user_id.eq(user.0), board_stream::sound_on.eq(sound_on), board_stream::seen_at.eq(now)))
+        .both()
+        .execute(tx.db())?;
+    diesel::delete(board_stream::table.filter(board_stream::seen_at.lt(now.plus_seconds(-FORGET_AFTER_S))))
+        .execute(tx.db())?;
+    Ok(())
+}
+
+/// The stream of a board was closed.
+pub fn gone(tx: &mut Tx<'_>, stream: &str) -> Result<()> {
+    // A page's stream id may carry a tab's suffix: one stream, several tabs.
+    diesel::delete(board_stream::table.filter(board_stream::stream.like(format!("{stream}%")))).execute(tx.db())?;
+    Ok(())
+}
+
+/// No board survives a restart of its server: streams open anew and say so themselves.
+pub fn forget_all(tx: &mut Tx<'_>) -> Result<()> {
+    diesel::delete(board_stream::table).execute(tx.db())?;
+    Ok(())
+}
+
+/// Which of these users have a live board with its sound on.
+pub(crate) fn live_with_sound(db: &mut Db, users: &[UserId], now: Moment) -> Result<Vec<UserId>> {
+    Ok(board_stream::table
+        .filter(board_stream::user_id.eq_any(users.iter().map(|user| user.0).collect::<Vec<_>>()))
+        .filter(board_stream::sound_on.eq(true))
+        .filter(board_stream::seen_at.ge(now.plus_seconds(-STALE_AFTER_S)))
+        // With the clock set back, what was seen "later" proves nothing until the board speaks again.
+        .filter(board_stream::seen_at.le(now.plus_seconds(STALE_AFTER_S)))
+        .select(board_stream::user_id)
+        .distinct()
+        .load(db)?)
+}

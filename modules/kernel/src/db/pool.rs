@@ -1,0 +1,118 @@
+//! Connections. Not `Db::establish`: an unreachable PostgreSQL would fall through to a SQLite file of that name.
+
+use std::time::Duration;
+
+use diesel::connection::{Connection, SimpleConnection, TransactionManager};
+use diesel::r2d2;
+use diesel::{PgConnection, SqliteConnection};
+
+use super::Db;
+use crate::error::{Error, Result, Text};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Read,
+    Write,
+}
+
+#[derive(Debug)]
+pub(super) struct Manager {
+    url: String,
+    role: Role,
+}
+
+/// A pooled connection that remembers that its peer is gone.
+pub(super) struct Slot {
+    db: Db,
+    broken: bool,
+}
+
+pub(super) type Pool = r2d2::Pool<Manager>;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct ConnectError(String);
+
+pub(super) fn connect(url: &str, role: Role) -> Result<Db> {
+    match url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let mut conn = SqliteConnection::establish(path.strip_prefix("//").unwrap_or(path))
+                .map_err(|error| Error::Internal(format!("SQLite file cannot be opened: {error}")))?;
+            conn.batch_execute(
+                "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
+                 PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;",
+            )?;
+            if role == Role::Read {
+                conn.batch_execute("PRAGMA query_only=ON;")?;
+            }
+            Ok(Db::Sqlite(conn))
+        }
+        None => {
+            let mut conn = PgConnection::establish(url).map_err(|error| {
+                tracing::warn!(%error, "PostgreSQL does not answer");
+                Error::Unavailable(Text::key("error-database-unreachable"))
+            })?;
+            conn.batch_execute("SET TIME ZONE 'UTC'")?;
+            Ok(Db::Pg(conn))
+        }
+    }
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Slot;
+    type Error = ConnectError;
+
+    fn connect(&self) -> Result<Slot, ConnectError> {
+        let db = connect(&self.url, self.role).map_err(|error| ConnectError(error.to_string()))?;
+        Ok(Slot { db, broken: false })
+    }
+
+    fn is_valid(&self, slot: &mut Slot) -> Result<(), ConnectError> {
+        slot.db.batch_execute("SELECT 1").map_err(|error| ConnectError(error.to_string()))
+    }
+
+    fn has_broken(&self, slot: &mut Slot) -> bool {
+        slot.broken
+            || std::thread::panicking()
+            || <Db as Connection>::TransactionManager::is_broken_transaction_manager(&mut slot.db)
+    }
+}
+
+pub(super) fn open(url: &str, role: Role, size: u32) -> Result<Pool> {
+    r2d2::Pool::builder()
+        .max_size(size)
+        .min_idle(Some(1))
+        .connection_timeout(Duration::from_secs(5))
+        // A round trip for each look-up is too dear; a dead connection shows itself at its first statement.
+        .test_on_check_out(false)
+        .build(Manager { url: url.to_owned(), role })
+        .map_err(|error| {
+            tracing::error!(%error, "no database connection");
+            Error::Unavailable(Text::key("error-database-unreachable"))
+        })
+}
+
+pub(super) fn with<T>(pool: &Pool, f: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+    let mut slot = pool.get().map_err(|error| {
+        tracing::error!(%error, "no database connection");
+        Error::Unavailable(Text::key("error-database-unreachable"))
+    })?;
+    let outcome = f(&mut slot.db);
+    if let Err(Error::Database(error)) = &outcome {
+        slot.broken = says_gone(error);
+    }
+    outcome
+}
+
+fn says_gone(error: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error as Diesel};
+    match error {
+        Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _) => true,
+        Diesel::DatabaseError(_, info) => {
+            let message = info.message();
+            message.contains("server closed the connection") || message.contains("terminating connection")
+        }
+        Diesel::BrokenTransactionManager => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,221 @@
+//! SQLite has one writer. So has Songhe: one thread, two queues (emergencies first), group commit.
+//!
+//! Waiting operations run as savepoints inside one `BEGIN IMMEDIATE` until the queue is empty or five milliseconds have
+//! passed; then one commit, one fsync, and all are answered. Nobody is answered before the commit.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use diesel::Connection;
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::tx::{AfterCommit, Tx};
+use super::{Db, Shared};
+use crate::error::{Error, Result, Text};
+
+/// After this long a group commits, however many still wait.
+const GROUP_TIME: Duration = Duration::from_millis(5);
+/// An operation that holds the writer longer delays an emergency: it is logged.
+const SLOW: Duration = Duration::from_millis(50);
+/// A bound on what may wait. Callers beyond it are told that the server is busy.
+const MAX_WAITING: usize = 20_000;
+
+type Value = Box<dyn Any + Send>;
+type Operation = Box<dyn Fn(&mut Tx<'_>) -> Result<Value> + Send>;
+
+struct Job {
+    operation: Operation,
+    reply: oneshot::Sender<Result<Value>>,
+}
+
+#[derive(Default)]
+struct Queues {
+    emergency: VecDeque<Job>,
+    normal: VecDeque<Job>,
+    stopped: bool,
+}
+
+impl Queues {
+    fn pop(&mut self) -> Option<Job> {
+        self.emergency.pop_front().or_else(|| self.normal.pop_front())
+    }
+}
+
+#[derive(Default)]
+struct Inbox {
+    queues: Mutex<Queues>,
+    arrived: Condvar,
+    commits: AtomicU64,
+    operations: AtomicU64,
+    slow: AtomicU64,
+}
+
+/// Figures of the writer since start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterStats {
+    pub waiting_emergency: usize,
+    pub waiting: usize,
+    pub commits: u64,
+    pub operations: u64,
+    /// Operations that held the writer over 50 ms.
+    pub slow: u64,
+}
+
+pub(super) struct Writer {
+    inbox: Arc<Inbox>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(db: Db, shared: Arc<Shared>) -> Result<Self> {
+        let inbox = Arc::new(Inbox::default());
+        let theirs = inbox.clone();
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || serve(&theirs, db, &shared))
+            .map_err(Error::internal)?;
+        Ok(Self { inbox, thread: Some(thread) })
+    }
+
+    pub(super) async fn run<T, F>(&self, emergency: bool, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let operation: Operation = Box::new(move |tx| f(tx).map(|value| Box::new(value) as Value));
+        {
+            let mut queues = self.inbox.queues.lock();
+            if queues.stopped {
+                return Err(Error::Unavailable(Text::key("error-stopping")));
+            }
+            let queue = if emergency { &mut queues.emergency } else { &mut queues.normal };
+            if queue.len() >= MAX_WAITING {
+                return Err(Error::Unavailable(Text::key("error-busy")));
+            }
+            queue.push_back(Job { operation, reply });
+        }
+        self.inbox.arrived.notify_one();
+        let value = answer.await.map_err(|_| Error::Unavailable(Text::key("error-stopping")))??;
+        value.downcast::<T>().map(|value| *value).map_err(|_| Error::internal("writer answered with another type"))
+    }
+
+    pub(super) fn stats(&self) -> WriterStats {
+        let queues = self.inbox.queues.lock();
+        WriterStats {
+            waiting_emergency: queues.emergency.len(),
+            waiting: queues.normal.len(),
+            commits: self.inbox.commits.load(Ordering::Relaxed),
+            operations: self.inbox.operations.load(Ordering::Relaxed),
+            slow: self.inbox.slow.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for what is queued: an operation that was accepted is finished before the file is closed.
+    fn drop(&mut self) {
+        self.inbox.queues.lock().stopped = true;
+        self.inbox.arrived.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // Dropped by the writer itself (a job that held the last handle) it must not wait for itself.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn serve(inbox: &Inbox, mut db: Db, shared: &Shared) {
+    loop {
+        let first = {
+            let mut queues = inbox.queues.lock();
+            loop {
+                if let Some(job) = queues.pop() {
+                    break job;
+                }
+                if queues.stopped {
+                    return;
+                }
+                inbox.arrived.wait(&mut queues);
+            }
+        };
+        group(inbox, &mut db, shared, first);
+    }
+}
+
+struct Done {
+    reply: oneshot::Sender<Result<Value>>,
+    outcome: Result<(Value, AfterCommit)>,
+}
+
+fn group(inbox: &Inbox, db: &mut Db, shared: &Shared, first: Job) {
+    if let Err(error) = begin(db) {
+        let _ = first.reply.send(Err(error));
+        return;
+    }
+    let started = Instant::now();
+    let mut done = Vec::new();
+    let mut next = Some(first);
+    while let Some(job) = next {
+        let at = Instant::now();
+        let outcome = run_one(db, shared, &job.operation);
+        if at.elapsed() > SLOW {
+            inbox.slow.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(ms = at.elapsed().as_millis() as u64, "a database operation held the writer too long");
+        }
+        done.push(Done { reply: job.reply, outcome });
+        next = if started.elapsed() < GROUP_TIME { inbox.queues.lock().pop() } else { None };
+    }
+    inbox.operations.fetch_add(done.len() as u64, Ordering::Relaxed);
+    inbox.commits.fetch_add(1, Ordering::Relaxed);
+    let committed = <Db as Connection>::TransactionManager::commit_transaction(db);
+    if committed.is_err() {
+        let _ = <Db as Connection>::TransactionManager::rollback_transaction(db);
+    }
+    answer(shared, done, committed);
+}
+
+fn answer(shared: &Shared, done: Vec<Done>, committed: diesel::QueryResult<()>) {
+    let failure = committed.err().map(|error| {
+        tracing::error!(%error, operations = done.len(), "commit failed");
+        error.to_string()
+    });
+    for Done { reply, outcome } in done {
+        let answer = match (outcome, &failure) {
+            (Ok((value, after)), None) => {
+                shared.committed(&after);
+                Ok(value)
+            }
+            (Ok(_), Some(_)) => Err(Error::Unavailable(Text::key("error-database-unreachable"))),
+            (Err(error), _) => Err(error),
+        };
+        // A caller that went away has still got its work done.
+        let _ = reply.send(answer);
+    }
+}
+
+fn begin(db: &mut Db) -> Result<()> {
+    let Db::Sqlite(conn) = db else {
+        return Err(Error::internal("the writer thread is for SQLite"));
+    };
+    // IMMEDIATE: a deferred transaction that reads first fails at once when another process wrote in between,
+    // whatever busy_timeout says.
+    AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE").map_err(Error::from)
+}
+
+fn run_one(db: &mut Db, shared: &Shared, operation: &Operation) -> Result<(Value, AfterCommit)> {
+    db.transaction(|db| {
+        let mut tx = Tx::new(db, shared);
+        match catch_unwind(AssertUnwindSafe(|| operation(&mut tx))) {
+            Ok(outcome) => outcome.map(|value| (value, tx.into_after())),
+            Err(_) => Err(Error::internal("a database operation panicked")),
+        }
+    })
+}

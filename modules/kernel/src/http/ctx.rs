@@ -1,0 +1,235 @@
+//! What a handler is given: the request, parsed where it asks; the caller; the ways to answer.
+
+use std::rc::Rc;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch};
+use actix_web::web::{Bytes, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono_tz::Tz;
+use futures_util::Stream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::page::{Draft, html};
+use super::visitor::{Visitor, text};
+use super::{App, Route, SseFrame, live, once};
+use crate::db::Tx;
+use crate::error::{Error, Result, Text};
+use crate::i18n::Locale;
+use crate::identity::Caller;
+
+struct Inner {
+    visitor: Visitor,
+    route: Arc<Route>,
+    request: HttpRequest,
+    body: Bytes,
+}
+
+/// One request, admitted: its access rule holds and its body is read.
+#[derive(Clone)]
+pub struct Ctx {
+    inner: Rc<Inner>,
+    zone: Tz,
+}
+
+impl Ctx {
+    pub(super) fn new(visitor: Visitor, route: Arc<Route>, request: HttpRequest, body: Bytes) -> Self {
+        let zone = visitor.app.settings.zone;
+        Self { inner: Rc::new(Inner { visitor, route, request, body }), zone }
+    }
+
+    pub(crate) fn visitor(&self) -> &Visitor {
+        &self.inner.visitor
+    }
+
+    pub fn app(&self) -> &Arc<App> {
+        &self.inner.visitor.app
+    }
+
+    /// Who asks. On a public route a stranger is [`Caller::nobody`], who may do nothing.
+    pub fn caller(&self) -> &Caller {
+        match self.caller_opt() {
+            Some(caller) => caller,
+            None => Caller::nobody(),
+        }
+    }
+
+    pub fn caller_opt(&self) -> Option<&Caller> {
+        self.inner.visitor.caller.as_deref()
+    }
+
+    pub(super) fn caller_shared(&self) -> Option<Arc<Caller>> {
+        self.inner.visitor.caller.clone()
+    }
+
+    pub fn locale(&self) -> Locale {
+        self.inner.visitor.locale()
+    }
+
+    /// The words of a text in the caller's language.
+    pub fn say(&self, words: &Text) -> String {
+        self.app().pages.i18n().say(self.locale(), words)
+    }
+
+    pub fn request(&self) -> &HttpRequest {
+        &self.inner.request
+    }
+
+    /// The value of a header that is plain text.
+    pub fn header(&self, name: &header::HeaderName) -> Option<&str> {
+        text(&self.inner.request, name)
+    }
+
+    pub fn body(&self) -> &[u8] {
+        &self.inner.body
+    }
+
+    /// A path parameter as a typed id.
+    ///
+    /// # Errors
+    /// `NotFound` when it is no id of that kind: such a thing does not exist.
+    pub fn id<T: FromStr>(&self, name: &str) -> Result<T> {
+        self.param(name).parse().map_err(|_| Error::NotFound)
+    }
+
+    /// A path parameter as text; empty when the route has none of that name.
+    pub fn param(&self, name: &str) -> &str {
+        self.inner.request.match_info().query(name)
+    }
+
+    /// # Errors
+    /// `BadRequest` when a parameter is missing, doubled or of the wrong kind.
+    pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
+        Query::<T>::from_query(self.inner.request.query_string())
+            .map(Query::into_inner)
+            .map_err(|error| Error::BadRequest(Text::key("error-query").arg("reason", error)))
+    }
+
+    /// # Errors
+    /// `BadRequest` when the content type is not JSON or the body does not fit.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let request = &self.inner.request;
+        if !content_type(request).eq_ignore_ascii_case("application/json") {
+            return Err(Error::BadRequest(Text::key("error-not-json")));
+        }
+        serde_json::from_slice(&self.inner.body)
+            .map_err(|error| Error::BadRequest(Text::key("error-json").arg("reason", error)))
+    }
+
+    /// # Errors
+    /// `BadRequest` when the body is no form or does not fit.
+    pub fn form<T: DeserializeOwned>(&self) -> Result<T> {
+        parse_form(&self.inner.request, &self.inner.body)
+    }
+
+    /// Pages of this answer show times of another zone than the server's: a facility's.
+    #[must_use]
+    pub fn in_zone(mut self, zone: Tz) -> Self {
+        self.zone = zone;
+        self
+    }
+
+    /// 200 with a page.
+    pub fn page(&self, template: &str, model: &impl Serialize) -> Result<HttpResponse> {
+        self.page_with(StatusCode::OK, template, model)
+    }
+
+    /// A page with another status: 422 for a form shown again.
+    pub fn page_with(&self, status: StatusCode, template: &str, model: &impl Serialize) -> Result<HttpResponse> {
+        Ok(html(status, Draft::render(self.visitor(), self.zone, template, model)?.finish()))
+    }
+
+    /// Part of a page, fetched again whenever its topic changes: 304 when the browser has it already.
+    pub fn fragment(&self, template: &str, model: &impl Serialize) -> Result<HttpResponse> {
+        let draft = Draft::render(self.visitor(), self.zone, template, model)?;
+        let digest: String = hex::encode(Sha256::digest(draft.text())).chars().take(32).collect();
+        let tag = EntityTag::new_strong(digest);
+        let known = match IfNoneMatch::parse(&self.inner.request) {
+            Ok(IfNoneMatch::Any) => true,
+            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|theirs| theirs.weak_eq(&tag)),
+            Err(_) => false,
+        };
+        let mut response =
+            if known { HttpResponse::NotModified().finish() } else { html(StatusCode::OK, draft.finish()) };
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("private, no-cache"));
+        let value = header::HeaderValue::from_str(&tag.to_string()).map_err(Error::internal)?;
+        headers.insert(header::ETAG, value);
+        Ok(response)
+    }
+
+    /// 303: the answer to a form that was accepted.
+    pub fn redirect(&self, location: &str) -> Result<HttpResponse> {
+        Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish())
+    }
+
+    /// 200.
+    pub fn json_ok(&self, body: &impl Serialize) -> Result<HttpResponse> {
+        json(StatusCode::OK, body)
+    }
+
+    /// 201.
+    pub fn created(&self, body: &impl Serialize) -> Result<HttpResponse> {
+        json(StatusCode::CREATED, body)
+    }
+
+    /// 204.
+    pub fn no_content(&self) -> Result<HttpResponse> {
+        Ok(HttpResponse::NoContent().finish())
+    }
+
+    /// A write transaction whose outcome is kept under the request's idempotency key: the `Idempotency-Key` header, or
+    /// the key that `{{csrf}}` put into a form. Sent again, the work is not done again and the kept outcome is
+    /// answered, so that the handler gives the same answer. Without a key it is a plain write.
+    ///
+    /// # Errors
+    /// `Conflict` when the key was used for another body; `BadRequest` for a key that is empty or over 128 characters;
+    /// those of the work, which then leaves nothing behind.
+    pub async fn once<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
+    {
+        let db = &self.app().db;
+        match once::Key::of(self)? {
+            None => db.write(work).await,
+            Some(key) => db.write(move |tx| once::run(tx, &key, &work)).await,
+        }
+    }
+
+    /// A stream of server-sent events: heartbeats between the frames; ends when the server stops, and when the session
+    /// ends or its rights change (the browser then connects again).
+    ///
+    /// # Errors
+    /// `Unavailable` when too many streams are open.
+    pub fn sse(&self, frames: impl Stream<Item = SseFrame> + 'static) -> Result<HttpResponse> {
+        live::respond(self, frames)
+    }
+
+    pub(super) fn route(&self) -> &Route {
+        &self.inner.route
+    }
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse> {
+    let text = serde_json::to_vec(body)?;
+    Ok(HttpResponse::build(status).content_type("application/json").body(text))
+}
+
+/// The media type without parameters.
+fn content_type(request: &HttpRequest) -> &str {
+    text(request, &header::CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default().trim()
+}
+
+pub(super) fn parse_form<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T> {
+    let unreadable = |reason: String| Error::BadRequest(Text::key("error-form").arg("reason", reason));
+    if !content_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(unreadable("content type".into()));
+    }
+    let text = std::str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
+    Query::<T>::from_query(text).map(Query::into_inner).map_err(|error| unreadable(error.to_string()))
+}

@@ -1,0 +1,297 @@
+//! Server-sent events. Pages are told {topic, version} and look for themselves; module streams carry what they like.
+//!
+//! A stream ends when the server stops, when its session ends or its rights change, and when its reader is too slow:
+//! browsers connect again by themselves, and a page reads everything anew when they do.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, http::header};
+use futures_util::{Stream, StreamExt, future, stream};
+use parking_lot::RwLock;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio_stream::wrappers::BroadcastStream;
+
+use super::visitor::session_token;
+use super::{App, Ctx};
+use crate::db::Signal;
+use crate::error::{Error, Result, Text};
+use crate::identity::{Caller, SessionKind, SessionToken, find_caller, touch_session};
+use crate::ids::{FacilityId, UserId};
+
+const MAX_STREAMS: usize = 2_000;
+/// An event that tells the page that the line is alive.
+const BEAT: Duration = Duration::from_secs(10);
+/// A comment, which no page sees: only by writing does a server learn that the reader has closed its end, and whoever
+/// counts on an open board must learn it soon (at the second write).
+const PROBE: Duration = Duration::from_secs(2);
+const RECHECK: Duration = Duration::from_secs(60);
+/// How long a browser waits before it connects again, in milliseconds.
+const RETRY: &str = "retry: 2000\n\n";
+
+/// One event of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SseFrame {
+    /// Comes back as `Last-Event-ID`.
+    pub id: Option<String>,
+    pub event: &'static str,
+    pub data: String,
+}
+
+impl SseFrame {
+    /// # Errors
+    /// `Internal` when the data does not serialise.
+    pub fn json(event: &'static str, data: &impl Serialize) -> Result<Self> {
+        Ok(Self { id: None, event, data: serde_json::to_string(data)? })
+    }
+
+    #[must_use]
+    pub fn with_id(mut self, id: impl fmt::Display) -> Self {
+        self.id = Some(id.to_string());
+        self
+    }
+
+    fn write(&self) -> Bytes {
+        let mut text = String::new();
+        if let Some(id) = &self.id {
+            // A line break would begin another field.
+            text.push_str(&format!("id: {}\n", id.replace(['\r', '\n'], "")));
+        }
+        text.push_str(&format!("event: {}\n", self.event));
+        for line in self.data.lines() {
+            text.push_str(&format!("data: {line}\n"));
+        }
+        text.push('\n');
+        text.into()
+    }
+}
+
+/// Names one open stream of a page; the page learns it from the `hello` event.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct StreamId(pub String);
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Told when page streams come and go. Called from request handling: returns at once.
+pub trait StreamListener: Send + Sync + 'static {
+    fn opened(&self, stream: &StreamId, user: UserId);
+    fn closed(&self, stream: &StreamId);
+}
+
+/// The open streams of this server.
+#[derive(Default)]
+pub struct Live {
+    open: AtomicUsize,
+    listeners: RwLock<Vec<Arc<dyn StreamListener>>>,
+}
+
+impl Live {
+    pub fn listen(&self, listener: Arc<dyn StreamListener>) {
+        self.listeners.write().push(listener);
+    }
+
+    /// Streams of pages and programs open now.
+    pub fn open_streams(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, news: impl Fn(&dyn StreamListener)) {
+        let listeners = self.listeners.read().clone();
+        listeners.iter().for_each(|listener| news(listener.as_ref()));
+    }
+}
+
+/// One of the places for streams; given back when dropped.
+struct Slot(Arc<App>);
+
+impl Slot {
+    fn take(app: &Arc<App>) -> Result<Self> {
+        let slot = Self(app.clone());
+        if app.live.open.fetch_add(1, Ordering::Relaxed) >= MAX_STREAMS {
+            return Err(Error::Unavailable(Text::key("error-busy")));
+        }
+        Ok(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.live.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an open response body holds on to.
+struct Feed {
+    frames: Pin<Box<dyn Stream<Item = SseFrame>>>,
+    beat: Interval,
+    probe: Interval,
+    recheck: Interval,
+    shutdown: watch::Receiver<bool>,
+    watched: Option<Watched>,
+    slot: Slot,
+}
+
+/// The rights that a stream was opened with.
+struct Watched {
+    caller: Arc<Caller>,
+    kind: SessionKind,
+    token: SessionToken,
+}
+
+impl Watched {
+    /// Whether the session is still there with the same rights. Being open is use: a quiet board stays signed in.
+    async fn holds(&self, app: &App) -> bool {
+        let (permissions, kind, token, now) = (app.permissions.clone(), self.kind, self.token.clone(), app.clock.now());
+        match app.db.read(move |db| find_caller(db, &permissions, kind, &token, now)).await {
+            Ok(Some(caller)) if caller.same_rights(&self.caller) => {
+                let session = caller.session.id;
+                if caller.session.wants_touch(now)
+                    && let Err(error) = app.db.write(move |tx| touch_session(tx, session)).await
+                {
+                    tracing::warn!(%error, %session, "last use of a session not kept");
+                }
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                tracing::warn!(%error, "session of a stream not checked; it goes on");
+                true
+            }
+        }
+    }
+}
+
+impl Feed {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.shutdown.wait_for(|stopping| *stopping) => return None,
+                _ = self.recheck.tick() => {
+                    if let Some(watched) = &self.watched
+                        && !watched.holds(&self.slot.0).await
+                    {
+                        return None;
+                    }
+                }
+                _ = self.beat.tick() => return Some(Bytes::from_static(b"event: beat\ndata: {}\n\n")),
+                frame = self.frames.next() => return frame.map(|frame| frame.write()),
+                _ = self.probe.tick() => return Some(Bytes::from_static(b":\n\n")),
+            }
+        }
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static) -> Result<HttpResponse> {
+    let watched = ctx.caller_shared().zip(session_token(ctx.request())).map(|(caller, (kind, token))| Watched {
+        caller,
+        kind,
+        token,
+    });
+    let feed = Feed {
+        frames: Box::pin(frames),
+        beat: ticks(BEAT),
+        probe: ticks(PROBE),
+        recheck: ticks(RECHECK),
+        shutdown: ctx.app().shutdown(),
+        watched,
+        slot: Slot::take(ctx.app())?,
+    };
+    let events = stream::unfold(feed, |mut feed| async move { feed.next().await.map(|bytes| (bytes, feed)) });
+    let body = stream::once(future::ready(Bytes::from_static(RETRY.as_bytes()))).chain(events);
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        // Proxies of the nginx kind would hold events back.
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(body.map(Ok::<_, actix_web::Error>)))
+}
+
+/// Tells the listeners that a page's stream is there, and, when dropped, that it is gone.
+struct Presence {
+    app: Arc<App>,
+    stream: StreamId,
+}
+
+impl Presence {
+    fn begin(app: &Arc<App>, user: UserId) -> Self {
+        let stream = StreamId(hex::encode(rand::random::<[u8; 16]>()));
+        app.live.tell(|listener| listener.opened(&stream, user));
+        Self { app: app.clone(), stream }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.app.live.tell(|listener| listener.closed(&self.stream));
+    }
+}
+
+/// GET /stream: what changed, for the pages of one browser. `Last-Event-ID` needs no answer: a page that connects again
+/// reads its parts anew.
+pub(super) async fn page_stream(ctx: Ctx) -> Result<HttpResponse> {
+    let signals = BroadcastStream::new(ctx.app().db.signals());
+    let presence = Presence::begin(ctx.app(), ctx.caller().user_id);
+    let hello = SseFrame::json("hello", &json!({ "stream": presence.stream }))?;
+    let reach = ctx.caller().reach().clone();
+    let changes = signals
+        // A reader that has fallen behind has missed something: its stream ends, and it reads everything anew.
+        .take_while(|signal| future::ready(signal.is_ok()))
+        .filter_map(move |signal| {
+            let _belongs_to_the_stream = &presence;
+            future::ready(signal.ok().filter(|signal| may_see(&reach, &signal.topic)).map(|signal| change(&signal)))
+        });
+    ctx.sse(stream::once(future::ready(hello)).chain(changes))
+}
+
+fn change(signal: &Signal) -> SseFrame {
+    let data = json!({ "topic": &*signal.topic, "version": signal.version });
+    SseFrame { id: Some(signal.version.to_string()), event: "change", data: data.to_string() }
+}
+
+/// A topic names its facility after the colon, or none; a name that is no facility is for nobody.
+fn may_see(reach: &crate::identity::Scope, topic: &str) -> bool {
+    match topic.split_once(':') {
+        None => true,
+        Some((_, facility)) => facility.parse::<FacilityId>().is_ok_and(|facility| reach.contains(facility)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Scope;
+
+    #[test]
+    fn a_frame_is_one_event_whatever_its_data() {
+        let frame = SseFrame { id: Some("7\ndata: x".into()), event: "change", data: "a\nb".into() };
+        assert_eq!(frame.write(), "id: 7data: x\nevent: change\ndata: a\ndata: b\n\n");
+    }
+
+    #[test]
+    fn a_topic_is_seen_by_those_who_reach_its_facility() {
+        let (mine, other) = (FacilityId(7), FacilityId(8));
+        let reach = Scope::Only(vec![mine]);
+        assert!(may_see(&reach, "system"));
+        assert!(may_see(&reach, &format!("incidents:{mine}")));
+        assert!(!may_see(&reach, &format!("incidents:{other}")));
+        assert!(!may_see(&reach, "incidents:everything"));
+        assert!(may_see(&Scope::All, &format!("incidents:{other}")));
+    }
+}

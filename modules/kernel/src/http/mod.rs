@@ -1,0 +1,30 @@
+//! HTTP: the route table, what every request passes through, and what handlers are given.
+//!
+//! A route is declared once, with its access rule ([`Route`]); requests, OpenAPI, menu and permission tests are made
+//! from it. A handler gets a [`Ctx`] and answers `Result<HttpResponse>`; errors become answers in one place,
+//! `error_response.rs`. Nothing here may know what a resident, a device or an incident is.
+
+mod api_docs;
+mod app;
+mod assets;
+mod ctx;
+mod dispatch;
+mod doc;
+mod error_response;
+mod guard;
+mod home;
+mod live;
+mod once;
+mod openapi;
+mod page;
+mod route;
+mod system;
+pub(crate) mod visitor;
+
+pub use app::{App, DemoAccount, HttpSettings, Parts};
+pub use ctx::Ctx;
+pub use dispatch::configure;
+pub use doc::ApiDoc;
+pub use home::{Home, HomeFollowUp, HomePart, HomeShift, HomeTile, Tone};
+pub use live::{Live, SseFrame, StreamId, StreamListener};
+pub use route::{Access, Menu, MenuEntry, Route, RouteTable, Section};

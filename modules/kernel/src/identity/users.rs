@@ -1,0 +1,107 @@
+//! Accounts.
+
+use diesel::prelude::*;
+
+use super::PasswordHash;
+use super::schema::{app_user, session};
+use crate::db::{Db, Tx};
+use crate::error::{Error, FieldError, Result, Text};
+use crate::i18n::Locale;
+use crate::ids::UserId;
+
+pub(super) const MAX_USERNAME_CHARS: usize = 64;
+const MAX_DISPLAY_NAME_CHARS: usize = 100;
+
+/// An account to be made.
+#[derive(Clone)]
+pub struct NewUser {
+    /// 2 to 64 characters without white space; compared without case.
+    pub username: String,
+    /// 1 to 100 characters, as others see it.
+    pub display_name: String,
+    pub password: PasswordHash,
+    pub locale: Option<Locale>,
+}
+
+/// How a user name is stored and compared.
+pub(super) fn normal(username: &str) -> String {
+    username.trim().to_lowercase()
+}
+
+/// Makes an account.
+///
+/// # Errors
+/// `Invalid` on `username` or `display_name`, also when the name is taken.
+pub fn create_user(tx: &mut Tx<'_>, user: &NewUser) -> Result<UserId> {
+    let username = normal(&user.username);
+    let display_name = user.display_name.trim();
+    check(&username, display_name)?;
+    let (id, now) = (UserId(tx.next_id()), tx.now());
+    let inserted = diesel::insert_into(app_user::table)
+        .values((
+            app_user::id.eq(id),
+            app_user::username.eq(&username),
+            app_user::display_name.eq(display_name),
+            app_user::password_hash.eq(user.password.as_str()),
+            app_user::locale.eq(user.locale.map(Locale::as_str)),
+            app_user::disabled.eq(false),
+            app_user::created_at.eq(now),
+        ))
+        .execute(tx.db())
+        .map_err(Error::from);
+    match inserted {
+        Ok(_) => Ok(id),
+        Err(error) if error.is_unique_violation() => Err(Error::field("username", Text::key("error-username-taken"))),
+        Err(error) => Err(error),
+    }
+}
+
+fn check(username: &str, display_name: &str) -> Result<()> {
+    let mut refused = Vec::new();
+    let length = username.chars().count();
+    if !(2..=MAX_USERNAME_CHARS).contains(&length) || username.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        refused.push(FieldError::new("username", Text::key("error-username-form").arg("max", MAX_USERNAME_CHARS)));
+    }
+    if !(1..=MAX_DISPLAY_NAME_CHARS).contains(&display_name.chars().count()) {
+        let text = Text::key("error-display-name-form").arg("max", MAX_DISPLAY_NAME_CHARS);
+        refused.push(FieldError::new("display_name", text));
+    }
+    if refused.is_empty() { Ok(()) } else { Err(Error::Invalid(refused)) }
+}
+
+/// The account of that name, in whatever case it is written.
+pub fn find_user_id(db: &mut Db, username: &str) -> Result<Option<UserId>> {
+    let found = app_user::table.filter(app_user::username.eq(normal(username))).select(app_user::id).first(db);
+    Ok(found.optional()?)
+}
+
+/// What a sign-in is checked against; disabled accounts are unknown.
+pub(super) fn find_credential(db: &mut Db, username: &str) -> Result<Option<(UserId, PasswordHash)>> {
+    let row: Option<(UserId, String)> = app_user::table
+        .filter(app_user::username.eq(username).and(app_user::disabled.eq(false)))
+        .select((app_user::id, app_user::password_hash))
+        .first(db)
+        .optional()?;
+    Ok(row.map(|(id, hash)| (id, PasswordHash::from_stored(hash))))
+}
+
+/// Sets a new password and ends all of the user's sessions.
+///
+/// # Errors
+/// `NotFound` when there is no such user.
+pub fn set_password(tx: &mut Tx<'_>, user: UserId, password: &PasswordHash) -> Result<()> {
+    let changed = diesel::update(app_user::table.find(user))
+        .set(app_user::password_hash.eq(password.as_str()))
+        .execute(tx.db())?;
+    if changed == 0 {
+        return Err(Error::NotFound);
+    }
+    diesel::delete(session::table.filter(session::user_id.eq(user))).execute(tx.db())?;
+    Ok(())
+}
+
+/// Keeps the language a user chose.
+pub fn set_locale(tx: &mut Tx<'_>, user: UserId, locale: Locale) -> Result<()> {
+    diesel::update(app_user::table.find(user)).set(app_user::locale.eq(locale.as_str())).execute(tx.db())?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! `/api/v1/residents`.
+
+use actix_web::HttpResponse;
+use chrono::NaiveDate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::{Error, FacilityId, Moment, Result};
+
+use super::{List, limit, within};
+use crate::module::{RESIDENTS_READ, RESIDENTS_WRITE};
+use crate::{
+    Contact, ContactId, NewContact, NewResident, PlaceId, Resident, ResidentFilter, ResidentId, Sex, add_contact,
+    contacts, create_resident, list_residents, move_resident, place, resident,
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/residents", Access::Permission(RESIDENTS_READ), list)
+            .doc(ApiDoc::new("List residents").query::<Query>().returns::<List<ResidentBody>>()),
+        Route::post("/api/v1/residents", Access::Permission(RESIDENTS_WRITE), create)
+            .doc(ApiDoc::new("Enter a resident").body::<NewResident>().creates::<ResidentBody>()),
+        Route::get("/api/v1/residents/{id}", Access::Permission(RESIDENTS_READ), show)
+            .doc(ApiDoc::new("One resident").returns::<ResidentBody>()),
+        Route::post("/api/v1/residents/{id}/move", Access::Permission(RESIDENTS_WRITE), go)
+            .doc(ApiDoc::new("Move a resident").body::<Move>().returns::<ResidentBody>()),
+        Route::get("/api/v1/residents/{id}/contacts", Access::Permission(RESIDENTS_READ), list_contacts)
+            .doc(ApiDoc::new("A resident's contacts, first told first").returns::<List<Contact>>()),
+        Route::post("/api/v1/residents/{id}/contacts", Access::Permission(RESIDENTS_WRITE), create_contact)
+            .doc(ApiDoc::new("Add a contact").body::<NewContact>().creates::<ContactMade>()),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    /// Only this facility's.
+    facility: Option<FacilityId>,
+    /// Part of the name.
+    #[serde(default)]
+    q: String,
+    /// 1 to 200; 50 when absent.
+    limit: Option<i64>,
+    /// `next` of the part before.
+    after: Option<ResidentId>,
+}
+
+/// A person whom a facility looks after.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Resident")]
+struct ResidentBody {
+    id: ResidentId,
+    facility_id: FacilityId,
+    place_id: Option<PlaceId>,
+    /// The place as boards show it.
+    place_label: Option<String>,
+    name: String,
+    sex: Sex,
+    birth_date: Option<NaiveDate>,
+    /// GB/T 42195: 0 (able) to 4 (completely dependent); `null`: not assessed.
+    ability_level: Option<i16>,
+    living_alone: bool,
+    fall_risk_high: bool,
+    phone: Option<String>,
+    created_at: Moment,
+}
+
+impl ResidentBody {
+    fn new(resident: Resident, place_label: Option<String>) -> Self {
+        Self {
+            id: resident.id,
+            facility_id: resident.facility_id,
+            place_id: resident.place_id,
+            place_label,
+            name: resident.name,
+            sex: resident.sex,
+            birth_date: resident.birth_date,
+            ability_level: resident.ability_level,
+            living_alone: resident.living_alone,
+            fall_risk_high: resident.fall_risk_high,
+            phone: resident.phone,
+            created_at: resident.created_at,
+        }
+    }
+}
+
+/// Where to.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    /// A bed, room or home of the resident's facility; `null`: no place for now.
+    place_id: Option<PlaceId>,
+}
+
+/// The contact that was added.
+#[derive(Serialize, JsonSchema)]
+struct ContactMade {
+    id: ContactId,
+}
+
+async fn list(ctx: Ctx) -> Result<HttpResponse> {
+    let query: Query = ctx.query()?;
+    let limit = limit(query.limit);
+    let filter = ResidentFilter {
+        scope: ctx.caller().facilities(RESIDENTS_READ).clone(),
+        facility: query.facility,
+        name: query.q,
+        after: query.after,
+    };
+    let rows = ctx.app().db.read(move |db| list_residents(db, &filter, limit + 1)).await?;
+    let items = rows.into_iter().map(|(resident, label)| ResidentBody::new(resident, label)).collect();
+    ctx.json_ok(&List::new(items, limit, |resident| resident.id.to_string()))
+}
+
+async fn create(ctx: Ctx) -> Result<HttpResponse> {
+    let new: NewResident = ctx.json()?;
+    within(&ctx, RESIDENTS_WRITE, new.facility_id)?;
+    let actor = Some(ctx.caller().user_id);
+    let id = ctx.once(move |tx| create_resident(tx, &new, actor)).await?;
+    ctx.created(&find(&ctx, id).await?)
+}
+
+async fn show(ctx: Ctx) -> Result<HttpResponse> {
+    let body = seen(&ctx, RESIDENTS_READ).await?;
+    ctx.json_ok(&body)
+}
+
+async fn go(ctx: Ctx) -> Result<HttpResponse> {
+    let Move { place_id } = ctx.json()?;
+    let id = seen(&ctx, RESIDENTS_WRITE).await?.id;
+    let actor = Some(ctx.caller().user_id);
+    ctx.once(move |tx| move_resident(tx, id, place_id, actor)).await?;
+    ctx.json_ok(&find(&ctx, id).await?)
+}
+
+async fn list_contacts(ctx: Ctx) -> Result<HttpResponse> {
+    let id = seen(&ctx, RESIDENTS_READ).await?.id;
+    let items = ctx.app().db.read(move |db| contacts(db, id)).await?;
+    ctx.json_ok(&List { items, next: None })
+}
+
+async fn create_contact(ctx: Ctx) -> Result<HttpResponse> {
+    let new: NewContact = ctx.json()?;
+    let resident = seen(&ctx, RESIDENTS_WRITE).await?.id;
+    let actor = Some(ctx.caller().user_id);
+    let id = ctx.once(move |tx| add_contact(tx, resident, &new, actor)).await?;
+    ctx.created(&ContactMade { id })
+}
+
+/// The resident of the path, if they exist for this caller.
+async fn seen(ctx: &Ctx, permission: &str) -> Result<ResidentBody> {
+    let body = find(ctx, ctx.id("id")?).await?;
+    within(ctx, permission, body.facility_id)?;
+    Ok(body)
+}
+
+async fn find(ctx: &Ctx, id: ResidentId) -> Result<ResidentBody> {
+    ctx.app()
+        .db
+        .read(move |db| {
+            let resident = resident(db, id)?.ok_or(Error::NotFound)?;
+            let label = match resident.place_id {
+                Some(at) => place(db, at)?.map(|place| place.label),
+                None => None,
+            };
+            Ok(ResidentBody::new(resident, label))
+        })
+        .await
+}

@@ -1,0 +1,81 @@
+//! The registry: the one place where facilities, places, residents, their contacts, staff and rosters exist.
+//!
+//! Shared by all scenarios: they ask it who lives where and who is on duty, inside the transaction that decides. It
+//! never knows what an incident, a device or a scenario is, and it decides nothing about care.
+//!
+//! Fields that identify a person officially or are medical (ID number, card, notes, allergies) are not kept here yet:
+//! they arrive together with their encryption. What is kept (name, birth date, phone) never enters an event, a log line
+//! or the path of a URL.
+//!
+//! - decides: `places/label.rs`, the checks in each noun's `create_…`
+//! - stores: `facilities.rs`, `places.rs`, `residents.rs`, `contacts.rs`, `staff.rs`, `shifts.rs`
+//! - shows: `pages/` (screens), `api/` (`/api/v1`), `home.rs` (the reader's shifts on the first page); `panels.rs` is
+//!   where the modules above add their parts to a resident's or place's page
+//! - hears: nothing
+
+mod api;
+mod check;
+mod contacts;
+mod facilities;
+mod home;
+mod module;
+mod pages;
+mod panels;
+mod places;
+mod residents;
+pub mod schema;
+mod shifts;
+mod staff;
+mod text_enum;
+
+use songhe_kernel::{FacilityId, define_id};
+
+pub use contacts::{Contact, NewContact, add_contact, contacts};
+pub use facilities::{
+    Facility, FacilityKind, NewFacility, create_facility, create_region, facilities, facilities_in, facility,
+    region_above, zone_of,
+};
+pub use home::MyShifts;
+pub use module::{
+    PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE, Registry, STAFF_READ,
+    STAFF_WRITE,
+};
+pub use panels::{Panel, PanelSlot, PanelSource, PanelSubject, Panels};
+pub use places::{
+    NewPlace, Place, PlaceKind, ancestors, create_place, label_of, list_places, place, place_by_tag, places_in,
+    places_under, room_of,
+};
+pub use residents::{
+    NewResident, Resident, ResidentFilter, Sex, create_resident, list_residents, move_resident, resident, residents_at,
+};
+pub use shifts::{
+    NewShift, Shift, ShiftFilter, ShiftWindow, StaffOnDuty, add_shift, civil_window, current_shift, duty_hours,
+    list_shifts, monday_of, on_duty, on_duty_any, remove_shift, shift, shifts_of_user,
+};
+pub use staff::{Duty, Job, NewStaff, Staff, create_staff, list_staff, staff_in, staff_member, staff_of_user};
+
+define_id!(
+    /// A building, floor, room, bed, home or area.
+    PlaceId, "plc"
+);
+define_id!(
+    /// A resident.
+    ResidentId, "res"
+);
+define_id!(
+    /// A resident's contact.
+    ContactId, "con"
+);
+define_id!(
+    /// A member of staff.
+    StaffId, "stf"
+);
+define_id!(
+    /// A shift of one person.
+    ShiftId, "shf"
+);
+
+/// What pages listen to for changes of a facility's registry.
+pub fn topic(facility: FacilityId) -> String {
+    format!("registry:{facility}")
+}

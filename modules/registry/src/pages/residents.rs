@@ -1,0 +1,397 @@
+//! `/residents`: list, search, entry; a resident's page with contacts, and the move to another place.
+
+use std::collections::HashMap;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use songhe_kernel::http::{Access, Ctx, Route, Section};
+use songhe_kernel::{Error, FacilityId, FieldError, Moment, Result, Text};
+
+use super::form::{Fields, Reader, Refused, given, refused};
+use super::place::{PanelModels, panel_models};
+use super::{Choice, PAGE_ROWS, chosen, facilities_of, facility_choices, filtered_by, menu, url};
+use crate::api::{cut, within};
+use crate::module::{RESIDENTS_READ, RESIDENTS_WRITE};
+use crate::panels::PanelSubject;
+use crate::{
+    Contact, Facility, NewContact, NewResident, PlaceId, PlaceKind, Resident, ResidentFilter, ResidentId, Sex,
+    add_contact, contacts, create_resident, facility, list_residents, move_resident, place, places_in, resident,
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    let (read, write) = (Access::Permission(RESIDENTS_READ), Access::Permission(RESIDENTS_WRITE));
+    vec![
+        Route::get("/residents", read, list).menu(menu("registry-menu-residents", "users", Section::Work, 30)),
+        Route::post("/residents", write, create),
+        Route::get("/residents/new", write, show_new),
+        Route::get("/residents/{id}", read, show),
+        Route::post("/residents/{id}/move", write, go),
+        Route::post("/residents/{id}/contacts", write, create_contact),
+    ]
+}
+
+#[derive(Serialize)]
+struct ListPage {
+    items: Vec<Row>,
+    q: String,
+    facility: String,
+    facilities: Vec<Choice>,
+    filtered: bool,
+    can_edit: bool,
+    first_url: Option<String>,
+    next_url: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    id: ResidentId,
+    name: String,
+    sex: Sex,
+    age: Option<u32>,
+    place: String,
+    facility: String,
+    notes: Vec<String>,
+}
+
+/// What carers should know at a glance, in words.
+fn notes(ctx: &Ctx, resident: &Resident) -> Vec<String> {
+    let level = match resident.ability_level {
+        Some(1) => Some("registry-ability-1"),
+        Some(2) => Some("registry-ability-2"),
+        Some(3) => Some("registry-ability-3"),
+        Some(4) => Some("registry-ability-4"),
+        _ => None,
+    };
+    let keys = [
+        resident.living_alone.then_some("registry-living-alone"),
+        resident.fall_risk_high.then_some("registry-fall-risk-high"),
+        level,
+    ];
+    keys.into_iter().flatten().map(|key| ctx.say(&Text::key(key))).collect()
+}
+
+fn age(resident: &Resident, facility: &Facility, now: Moment) -> Result<Option<u32>> {
+    Ok(resident.age_on(now.day_in(facility.tz()?)))
+}
+
+async fn list(ctx: Ctx) -> Result<HttpResponse> {
+    #[derive(Deserialize)]
+    struct Query {
+        #[serde(default)]
+        q: String,
+        #[serde(default)]
+        facility: String,
+        #[serde(default)]
+        after: String,
+    }
+    let query: Query = ctx.query()?;
+    let facilities = facilities_of(&ctx, RESIDENTS_READ).await?;
+    let filter = ResidentFilter {
+        scope: ctx.caller().facilities(RESIDENTS_READ).clone(),
+        facility: filtered_by(&facilities, &query.facility)?,
+        name: query.q.clone(),
+        after: query.after.parse().ok(),
+    };
+    let mut rows = ctx.app().db.read(move |db| list_residents(db, &filter, PAGE_ROWS + 1)).await?;
+    let more = cut(&mut rows, PAGE_ROWS);
+    let by_id: HashMap<FacilityId, &Facility> = facilities.iter().map(|facility| (facility.id, facility)).collect();
+    let now = ctx.app().clock.now();
+    let mut items = Vec::with_capacity(rows.len());
+    for (resident, label) in rows {
+        let home = by_id.get(&resident.facility_id).ok_or(Error::NotFound)?;
+        items.push(Row {
+            notes: notes(&ctx, &resident),
+            age: age(&resident, home, now)?,
+            id: resident.id,
+            name: resident.name,
+            sex: resident.sex,
+            place: label.unwrap_or_default(),
+            facility: home.short_name.clone(),
+        });
+    }
+    let at = |after: &str| url("/residents", &[("q", &query.q), ("facility", &query.facility), ("after", after)]);
+    let next_url = items.last().filter(|_| more).map(|row| at(&row.id.to_string()));
+    ctx.page(
+        "registry/residents",
+        &ListPage {
+            items,
+            facilities: facility_choices(&facilities),
+            filtered: !query.q.trim().is_empty() || !query.facility.is_empty(),
+            can_edit: ctx.caller().can(RESIDENTS_WRITE),
+            first_url: (!query.after.is_empty()).then(|| at("")),
+            next_url,
+            q: query.q,
+            facility: query.facility,
+        },
+    )
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct ResidentForm {
+    facility_id: String,
+    place_id: String,
+    name: String,
+    sex: String,
+    birth_date: String,
+    ability_level: String,
+    living_alone: String,
+    fall_risk_high: String,
+    phone: String,
+}
+
+impl ResidentForm {
+    const FIELDS: Fields = &[
+        ("facility_id", "registry-facility"),
+        ("place_id", "registry-place"),
+        ("name", "registry-name"),
+        ("sex", "registry-sex"),
+        ("birth_date", "registry-born"),
+        ("ability_level", "registry-ability"),
+        ("phone", "registry-phone"),
+    ];
+
+    fn read(&self, facility_id: FacilityId) -> Result<NewResident> {
+        let mut reader = Reader::default();
+        let sex = reader.choice("sex", &self.sex, Sex::parse);
+        let birth_date = reader.optional_date("birth_date", &self.birth_date);
+        let place_id = reader.optional("place_id", &self.place_id, |text| text.parse().ok());
+        let ability_level = reader.optional("ability_level", &self.ability_level, |text| text.parse().ok());
+        let new = (|| {
+            Some(NewResident {
+                facility_id,
+                place_id: place_id?,
+                name: self.name.clone(),
+                sex: sex?,
+                birth_date: birth_date?,
+                ability_level: ability_level?,
+                living_alone: !self.living_alone.is_empty(),
+                fall_risk_high: !self.fall_risk_high.is_empty(),
+                phone: given(&self.phone),
+            })
+        })();
+        reader.finish(new)
+    }
+}
+
+#[derive(Serialize)]
+struct FormPage<'a> {
+    form: &'a ResidentForm,
+    facilities: Vec<Choice>,
+    places: Vec<Choice>,
+    sexes: Vec<Choice>,
+    abilities: Vec<Choice>,
+    #[serde(flatten)]
+    refused: Refused,
+}
+
+async fn show_new(ctx: Ctx) -> Result<HttpResponse> {
+    #[derive(Deserialize)]
+    struct Query {
+        #[serde(default)]
+        facility: String,
+    }
+    let form = ResidentForm { facility_id: ctx.query::<Query>()?.facility, ..ResidentForm::default() };
+    render_form(&ctx, form, &[]).await
+}
+
+fn sex_key(sex: Sex) -> &'static str {
+    match sex {
+        Sex::Male => "registry-sex-male",
+        Sex::Female => "registry-sex-female",
+        Sex::Unknown => "registry-sex-unknown",
+    }
+}
+
+async fn render_form(ctx: &Ctx, mut form: ResidentForm, errors: &[FieldError]) -> Result<HttpResponse> {
+    let facilities = facilities_of(ctx, RESIDENTS_WRITE).await?;
+    let id = chosen(&facilities, &form.facility_id)?.id;
+    form.facility_id = id.to_string();
+    let sex = |sex: &Sex| Choice::new(sex, ctx.say(&Text::key(sex_key(*sex))));
+    let page = FormPage {
+        facilities: facility_choices(&facilities),
+        places: free_places(ctx, id, None).await?,
+        sexes: Sex::ALL.iter().map(sex).collect(),
+        abilities: [
+            (0, "registry-ability-0"),
+            (1, "registry-ability-1"),
+            (2, "registry-ability-2"),
+            (3, "registry-ability-3"),
+            (4, "registry-ability-4"),
+        ]
+        .map(|(level, key)| Choice::new(level, ctx.say(&Text::key(key))))
+        .to_vec(),
+        refused: Refused::new(ctx, ResidentForm::FIELDS, errors),
+        form: &form,
+    };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    ctx.page_with(status, "registry/resident-new", &page)
+}
+
+/// Where somebody can move in: rooms, homes, and beds that nobody (or this resident) has.
+async fn free_places(ctx: &Ctx, facility: FacilityId, keep: Option<PlaceId>) -> Result<Vec<Choice>> {
+    ctx.app()
+        .db
+        .read(move |db| {
+            let taken = crate::residents::places_taken(db, facility)?;
+            let places = places_in(db, facility)?.into_iter().filter(|place| {
+                let free = place.kind != PlaceKind::Bed || Some(place.id) == keep || !taken.contains(&place.id);
+                place.kind.is_dwelling() && free
+            });
+            Ok(places.map(|place| Choice::new(place.id, place.label)).collect())
+        })
+        .await
+}
+
+async fn create(ctx: Ctx) -> Result<HttpResponse> {
+    let form: ResidentForm = ctx.form()?;
+    let facilities = facilities_of(&ctx, RESIDENTS_WRITE).await?;
+    let facility = chosen(&facilities, &form.facility_id)?.id;
+    let outcome = match form.read(facility) {
+        Ok(new) => {
+            let actor = Some(ctx.caller().user_id);
+            ctx.once(move |tx| create_resident(tx, &new, actor)).await
+        }
+        Err(error) => Err(error),
+    };
+    match refused(outcome)? {
+        Ok(id) => ctx.redirect(&format!("/residents/{id}")),
+        Err(errors) => render_form(&ctx, form, &errors).await,
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct ContactForm {
+    name: String,
+    relation: String,
+    phone: String,
+}
+
+const PAGE_FIELDS: Fields = &[
+    ("place_id", "registry-place"),
+    ("name", "registry-name"),
+    ("relation", "registry-relation"),
+    ("phone", "registry-phone"),
+];
+
+#[derive(Serialize)]
+struct Details {
+    id: ResidentId,
+    name: String,
+    sex: Sex,
+    age: Option<u32>,
+    born: Option<String>,
+    phone: Option<String>,
+    place: String,
+    place_id: Option<PlaceId>,
+    facility: String,
+    notes: Vec<String>,
+    since: Moment,
+}
+
+#[derive(Serialize)]
+struct ResidentPage {
+    resident: Details,
+    contacts: Vec<Contact>,
+    can_edit: bool,
+    places: Vec<Choice>,
+    contact: ContactForm,
+    #[serde(flatten)]
+    panels: PanelModels,
+    #[serde(flatten)]
+    refused: Refused,
+}
+
+/// The resident of the path, if they exist for this caller.
+async fn seen(ctx: &Ctx, permission: &str) -> Result<Resident> {
+    let id: ResidentId = ctx.id("id")?;
+    let found = ctx.app().db.read(move |db| resident(db, id)).await?.ok_or(Error::NotFound)?;
+    within(ctx, permission, found.facility_id)?;
+    Ok(found)
+}
+
+async fn show(ctx: Ctx) -> Result<HttpResponse> {
+    let resident = seen(&ctx, RESIDENTS_READ).await?;
+    render(&ctx, resident, ContactForm::default(), &[]).await
+}
+
+async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[FieldError]) -> Result<HttpResponse> {
+    let (id, facility_id, place_id) = (resident.id, resident.facility_id, resident.place_id);
+    let (home, label, contacts) = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let home = facility(db, facility_id)?.ok_or(Error::NotFound)?;
+            let label = match place_id {
+                Some(at) => place(db, at)?.map(|place| place.label),
+                None => None,
+            };
+            Ok((home, label, contacts(db, id)?))
+        })
+        .await?;
+    let can_edit = within(ctx, RESIDENTS_WRITE, facility_id).is_ok();
+    let page = ResidentPage {
+        contacts,
+        can_edit,
+        places: if can_edit { free_places(ctx, facility_id, place_id).await? } else { Vec::new() },
+        contact,
+        panels: panel_models(ctx, facility_id, PanelSubject::Resident(id)).await?,
+        refused: Refused::new(ctx, PAGE_FIELDS, errors),
+        resident: Details {
+            id,
+            notes: notes(ctx, &resident),
+            age: age(&resident, &home, ctx.app().clock.now())?,
+            name: resident.name,
+            sex: resident.sex,
+            born: resident.birth_date.map(|day| day.to_string()),
+            phone: resident.phone,
+            place: label.unwrap_or_default(),
+            place_id,
+            since: resident.created_at,
+            facility: home.name.clone(),
+        },
+    };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    ctx.clone().in_zone(home.tz()?).page_with(status, "registry/resident", &page)
+}
+
+async fn go(ctx: Ctx) -> Result<HttpResponse> {
+    #[derive(Deserialize)]
+    struct Form {
+        #[serde(default)]
+        place_id: String,
+    }
+    let form: Form = ctx.form()?;
+    let resident = seen(&ctx, RESIDENTS_WRITE).await?;
+    let (id, actor) = (resident.id, Some(ctx.caller().user_id));
+    let mut reader = Reader::default();
+    let to = reader.optional("place_id", &form.place_id, |text| text.parse().ok());
+    let outcome = match reader.finish(to) {
+        Ok(to) => ctx.once(move |tx| move_resident(tx, id, to, actor)).await,
+        Err(error) => Err(error),
+    };
+    match refused(outcome)? {
+        Ok(()) => ctx.redirect(&format!("/residents/{id}")),
+        Err(errors) => render(&ctx, resident, ContactForm::default(), &errors).await,
+    }
+}
+
+async fn create_contact(ctx: Ctx) -> Result<HttpResponse> {
+    let form: ContactForm = ctx.form()?;
+    let resident = seen(&ctx, RESIDENTS_WRITE).await?;
+    let (id, actor) = (resident.id, Some(ctx.caller().user_id));
+    let new = NewContact {
+        rank: None,
+        name: form.name.clone(),
+        relation: form.relation.clone(),
+        phone: given(&form.phone),
+        user_id: None,
+    };
+    let outcome = ctx.once(move |tx| add_contact(tx, id, &new, actor)).await;
+    match refused(outcome)? {
+        Ok(_) => ctx.redirect(&format!("/residents/{id}")),
+        Err(errors) => render(&ctx, resident, form, &errors).await,
+    }
+}

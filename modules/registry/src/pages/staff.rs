@@ -1,0 +1,164 @@
+//! `/staff`: who works where and who is on duty now.
+
+use std::collections::{HashMap, HashSet};
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use songhe_kernel::http::{Access, Ctx, Route, Section};
+use songhe_kernel::identity::find_user_id;
+use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
+
+use super::form::{Fields, Reader, Refused, given, refused};
+use super::rosters::job_key;
+use super::{Choice, PAGE_ROWS, chosen, facilities_of, facility_choices, filtered_by, menu, url};
+use crate::api::cut;
+use crate::module::{STAFF_READ, STAFF_WRITE};
+use crate::staff::usernames;
+use crate::{Job, NewStaff, StaffId, create_staff, list_staff};
+
+pub(super) fn routes() -> Vec<Route> {
+    let entry = menu("registry-menu-staff", "user", Section::Manage, 40);
+    vec![
+        Route::get("/staff", Access::Permission(STAFF_READ), list).menu(entry),
+        Route::post("/staff", Access::Permission(STAFF_WRITE), create),
+    ]
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Query {
+    facility: String,
+    after: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct StaffForm {
+    facility_id: String,
+    name: String,
+    job: String,
+    username: String,
+}
+
+impl StaffForm {
+    const FIELDS: Fields = &[
+        ("facility_id", "registry-facility"),
+        ("name", "registry-name"),
+        ("job", "registry-job"),
+        ("username", "kernel-username"),
+    ];
+}
+
+#[derive(Serialize)]
+struct Row {
+    id: StaffId,
+    name: String,
+    username: Option<String>,
+    job: Job,
+    facility: String,
+    on_call_now: bool,
+    active: bool,
+}
+
+#[derive(Serialize)]
+struct StaffPage<'a> {
+    items: Vec<Row>,
+    facility: String,
+    facilities: Vec<Choice>,
+    first_url: Option<String>,
+    next_url: Option<String>,
+    can_edit: bool,
+    form: &'a StaffForm,
+    form_facilities: Vec<Choice>,
+    jobs: Vec<Choice>,
+    #[serde(flatten)]
+    refused: Refused,
+}
+
+async fn list(ctx: Ctx) -> Result<HttpResponse> {
+    let query: Query = ctx.query()?;
+    render(&ctx, query, &StaffForm::default(), &[]).await
+}
+
+async fn render(ctx: &Ctx, query: Query, form: &StaffForm, errors: &[FieldError]) -> Result<HttpResponse> {
+    let facilities = facilities_of(ctx, STAFF_READ).await?;
+    let names: HashMap<FacilityId, String> =
+        facilities.iter().map(|facility| (facility.id, facility.name.clone())).collect();
+    let (scope, only) = (ctx.caller().facilities(STAFF_READ).clone(), filtered_by(&facilities, &query.facility)?);
+    let (after, now) = (query.after.parse().ok(), ctx.app().clock.now());
+    let (mut rows, accounts, present) = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let rows = list_staff(db, &scope, only, after, PAGE_ROWS + 1)?;
+            let ids: Vec<StaffId> = rows.iter().map(|member| member.id).collect();
+            let present: HashSet<StaffId> = crate::shifts::present(db, &ids, now)?.into_iter().collect();
+            Ok((rows, usernames(db, &ids)?, present))
+        })
+        .await?;
+    let more = cut(&mut rows, PAGE_ROWS);
+    let at = |after: &str| url("/staff", &[("facility", &query.facility), ("after", after)]);
+    let next_url = rows.last().filter(|_| more).map(|member| at(&member.id.to_string()));
+    let job = |job: &Job| Choice::new(job, ctx.say(&Text::key(job_key(*job))));
+    let page = StaffPage {
+        items: rows
+            .into_iter()
+            .map(|member| Row {
+                username: accounts.get(&member.id).cloned(),
+                facility: names.get(&member.facility_id).cloned().unwrap_or_default(),
+                on_call_now: present.contains(&member.id),
+                id: member.id,
+                name: member.name,
+                job: member.job,
+                active: member.active,
+            })
+            .collect(),
+        facilities: facility_choices(&facilities),
+        first_url: (!query.after.is_empty()).then(|| at("")),
+        next_url,
+        facility: query.facility,
+        can_edit: ctx.caller().can(STAFF_WRITE),
+        form_facilities: facility_choices(&facilities_of(ctx, STAFF_WRITE).await?),
+        form,
+        jobs: Job::ALL.iter().map(job).collect(),
+        refused: Refused::new(ctx, StaffForm::FIELDS, errors),
+    };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    ctx.page_with(status, "registry/staff", &page)
+}
+
+async fn create(ctx: Ctx) -> Result<HttpResponse> {
+    let form: StaffForm = ctx.form()?;
+    let facilities = facilities_of(&ctx, STAFF_WRITE).await?;
+    let facility_id = chosen(&facilities, &form.facility_id)?.id;
+    let mut reader = Reader::default();
+    let job = reader.choice("job", &form.job, Job::parse);
+    let outcome = match reader.finish(job) {
+        Ok(job) => {
+            let (actor, name, username) = (Some(ctx.caller().user_id), form.name.clone(), given(&form.username));
+            ctx.once(move |tx| {
+                let user_id = match &username {
+                    Some(username) => Some(find_user_id(tx.db(), username)?.ok_or_else(unknown_account)?),
+                    None => None,
+                };
+                create_staff(tx, &NewStaff { facility_id, user_id, name: name.clone(), job }, actor)
+            })
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    match refused(outcome)? {
+        Ok(_) => ctx.redirect(&url("/staff", &[("facility", &facility_id.to_string())])),
+        Err(mut errors) => {
+            for error in errors.iter_mut().filter(|error| error.field == "user_id") {
+                error.field = "username";
+            }
+            render(&ctx, Query::default(), &form, &errors).await
+        }
+    }
+}
+
+fn unknown_account() -> Error {
+    Error::field("username", Text::key("error-unknown-choice"))
+}

@@ -1,0 +1,302 @@
+//! The one hand-written list of modules and adapters, and the start and end of a server.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use songhe_adapter_core::DeviceAdapter;
+use songhe_broker::{Broker, BrokerError, BrokerSettings};
+use songhe_devices::link::{self, Lane, LinkSettings, LinkState};
+use songhe_devices::{Devices, Ingest};
+use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
+use songhe_kernel::db::DatabaseSettings;
+use songhe_kernel::http::{App, DemoAccount, HttpSettings, Parts};
+use songhe_kernel::runtime::{self, Opened, Runtime};
+use songhe_kernel::{Database, Module, Modules, SharedClock};
+use songhe_registry::{MyShifts, Panels, Registry};
+use tokio::sync::watch;
+
+use crate::config::{Config, MqttMode};
+use crate::http::Listener;
+use crate::mqtt::{DeviceGate, ServerAccount};
+use crate::system::System;
+use crate::{migrations, tls};
+
+/// How many ports after the configured one are tried, where that is wanted.
+const PORTS_TRIED: u16 = 50;
+
+/// Why a server did not start, in a sentence for whoever started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0} is in use by another program. Stop that program, or choose another port in the configuration.")]
+    PortInUse(SocketAddr),
+    #[error("{0}")]
+    Config(#[from] crate::config::ConfigError),
+    #[error("{0}")]
+    Tls(#[from] tls::TlsError),
+    #[error("{0}")]
+    Broker(BrokerError),
+    #[error("The database cannot be used: {0}")]
+    Database(#[from] songhe_kernel::Error),
+    #[error("Cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What a start may do beyond its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct StartOptions {
+    /// A port in use: the next free one.
+    pub next_free_port: bool,
+    /// Shown on the sign-in page.
+    pub demo_accounts: Vec<DemoAccount>,
+}
+
+/// All adapters of this build.
+pub fn adapters() -> Vec<Arc<dyn DeviceAdapter>> {
+    vec![
+        #[cfg(feature = "songhe-mqtt")]
+        Arc::new(songhe_adapter_mqtt::SongheMqtt),
+    ]
+}
+
+/// Names of the scenario modules of this build.
+pub fn scenarios() -> Vec<&'static str> {
+    vec![
+        #[cfg(feature = "care-beds")]
+        "care-beds",
+    ]
+}
+
+/// A running server.
+pub struct Server {
+    pub app: Arc<App>,
+    pub db: Database,
+    pub ingest: Arc<Ingest>,
+    /// `http://127.0.0.1:8700`.
+    pub url: String,
+    /// Address of the embedded broker, if there is one.
+    pub mqtt: Option<SocketAddr>,
+    listener: Listener,
+    broker: Option<Broker>,
+    links: tokio::task::JoinSet<()>,
+    runtime: Runtime,
+    stop: watch::Sender<bool>,
+}
+
+/// Opens the migrated database; creates the folder of a SQLite file.
+///
+/// # Errors
+/// When it cannot be opened or migrated.
+pub async fn open_database(config: &Config, clock: SharedClock) -> Result<Opened, StartError> {
+    let settings = DatabaseSettings { url: config.database.url.clone(), connections: config.database.connections };
+    prepare_folder(&config.database.url)?;
+    let kind = settings.kind()?;
+    let url = settings.url.clone();
+    let ran = tokio::task::spawn_blocking(move || songhe_kernel::db::migrate(&url, &migrations::all(kind)))
+        .await
+        .map_err(|error| StartError::Other(error.to_string()))??;
+    if !ran.is_empty() {
+        tracing::info!(migrations = ran.len(), "database migrated");
+    }
+    Ok(runtime::open(&settings, clock).await?)
+}
+
+fn prepare_folder(url: &str) -> Result<(), StartError> {
+    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(()) };
+    let path = std::path::Path::new(path.strip_prefix("//").unwrap_or(path));
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => std::fs::create_dir_all(parent)
+            .map_err(|error| StartError::Other(format!("{} cannot be created: {error}", parent.display()))),
+        None => Ok(()),
+    }
+}
+
+impl Server {
+    /// Starts everything: database, modules, broker or link, background work, HTTP.
+    ///
+    /// # Errors
+    /// [`StartError`], with a sentence that tells the mend; nothing is left running.
+    pub async fn start(config: &Config, clock: SharedClock, options: StartOptions) -> Result<Self, StartError> {
+        let opened = open_database(config, clock).await?;
+        Self::start_on(opened, config, options).await
+    }
+
+    /// Starts on an opened database.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on(opened: Opened, config: &Config, options: StartOptions) -> Result<Self, StartError> {
+        tls::install_provider();
+        let tls = match (&config.tls.certificate, &config.tls.key) {
+            (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key)?),
+            _ => None,
+        };
+        let db = opened.db.clone();
+        let socket = bind(config.server.listen, options.next_free_port)?;
+        let (stop, stopped) = watch::channel(false);
+        let ingest = Ingest::start(db.clone(), adapters());
+        let system = System::new(config);
+        let modules = modules(config, &db, system.clone())?;
+        let app = App::assemble(Parts {
+            db: db.clone(),
+            modules: modules.clone(),
+            settings: HttpSettings {
+                public_url: config.server.public_url.clone(),
+                trusted_proxies: config.server.trusted_proxies.clone(),
+                metrics_token: config.metrics.token.clone(),
+                zone: config.zone()?,
+                demo_accounts: options.demo_accounts.clone(),
+            },
+            shutdown: stopped.clone(),
+        })?;
+        join_seams(&app).await?;
+        ensure_schedules(&db, modules.clone(), config.zone()?).await?;
+        let runtime = Runtime::start(&opened, modules).await?;
+        let mut links = tokio::task::JoinSet::new();
+        let broker = match config.mqtt.mode {
+            MqttMode::Embedded => Some(start_broker(&db, &ingest, config, options.next_free_port).await?),
+            MqttMode::External => {
+                system.watch_links(start_links(&mut links, &db, &ingest, config, &stopped));
+                None
+            }
+            MqttMode::Off => None,
+        };
+        if let Some(broker) = &broker {
+            system.watch_broker(broker.publisher(), broker.local_addr());
+        }
+        links.spawn(system.watch_database(db.clone(), stopped.clone()));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let listener = Listener::start(socket, app.clone(), config.server.workers, tls)
+            .map_err(|error| StartError::Listen(config.server.listen, error))?;
+        let url = format!("{scheme}://{}", listener.address);
+        let mqtt = broker.as_ref().map(Broker::local_addr);
+        Ok(Self { app, db, ingest, url, mqtt, listener, broker, links, runtime, stop })
+    }
+
+    /// Stops: streams end, then HTTP, then the broker, then the loops. Within 3 s, whatever hangs.
+    pub async fn stop(self) {
+        let started = Instant::now();
+        let _ = self.stop.send(true);
+        let mut links = self.links;
+        let orderly = async {
+            let broker = async {
+                if let Some(broker) = self.broker {
+                    broker.stop().await;
+                }
+            };
+            tokio::join!(self.listener.stop(), broker, self.runtime.stop());
+            links.shutdown().await;
+        };
+        if tokio::time::timeout(Duration::from_millis(2_800), orderly).await.is_err() {
+            tracing::warn!("not everything ended in time; what was under way is in the database");
+        }
+        tracing::info!(ms = started.elapsed().as_millis() as u64, "stopped");
+    }
+}
+
+/// Every module of this build, in the order of their floors.
+fn modules(config: &Config, db: &Database, system: Arc<System>) -> songhe_kernel::Result<Modules> {
+    let broker = match config.mqtt.mode {
+        MqttMode::External => format!("mqtt://{}:{}", config.mqtt.host, config.mqtt.port),
+        _ => format!("mqtt://{}", config.mqtt.listen),
+    };
+    let all: Vec<Arc<dyn Module>> = vec![
+        Arc::new(Registry),
+        Arc::new(Incidents::new(db.clone())?),
+        Arc::new(Devices::new(adapters(), broker)),
+        #[cfg(feature = "care-beds")]
+        Arc::new(songhe_care_beds::CareBeds),
+        system,
+    ];
+    Ok(Modules::new(all))
+}
+
+/// What modules add to pages and streams of floors below them.
+async fn join_seams(app: &Arc<App>) -> songhe_kernel::Result<()> {
+    app.add_home_part(Arc::new(IncidentsHome));
+    app.add_home_part(Arc::new(MyShifts));
+    app.extend(Arc::new(Panels(vec![Arc::new(IncidentPanels)])));
+    app.live.listen(Boards::start(app.db.clone()).await?);
+    Ok(())
+}
+
+/// The next tick of every schedule, at every facility in its own zone.
+async fn ensure_schedules(db: &Database, modules: Modules, zone: chrono_tz::Tz) -> Result<(), StartError> {
+    db.write(move |tx| {
+        let mut facilities = Vec::new();
+        for facility in songhe_registry::facilities(tx.db())? {
+            facilities.push((facility.id, facility.tz()?));
+        }
+        songhe_kernel::schedules::ensure(tx, &modules, &facilities, zone)
+    })
+    .await?;
+    Ok(())
+}
+
+fn bind(wanted: SocketAddr, next_free: bool) -> Result<TcpListener, StartError> {
+    let mut address = wanted;
+    for _ in 0..PORTS_TRIED {
+        match TcpListener::bind(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && next_free => {
+                address.set_port(address.port().wrapping_add(1));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => break,
+            Err(error) => return Err(StartError::Listen(wanted, error)),
+        }
+    }
+    Err(StartError::PortInUse(wanted))
+}
+
+async fn start_broker(
+    db: &Database,
+    ingest: &Arc<Ingest>,
+    config: &Config,
+    next_free: bool,
+) -> Result<Broker, StartError> {
+    let gate = DeviceGate::new(db.clone(), ingest.clone(), ServerAccount::random());
+    let mut settings = BrokerSettings::new(config.mqtt.listen);
+    settings.data_dir = Some(config.mqtt.data_dir.clone());
+    settings.max_clients = config.mqtt.max_clients;
+    std::fs::create_dir_all(&config.mqtt.data_dir)
+        .map_err(|error| StartError::Other(format!("{} cannot be created: {error}", config.mqtt.data_dir.display())))?;
+    for _ in 0..PORTS_TRIED {
+        match songhe_broker::start(settings.clone(), gate.clone()).await {
+            Ok(broker) => {
+                gate.answer_by(broker.publisher());
+                return Ok(broker);
+            }
+            Err(BrokerError::PortInUse(address)) if next_free => {
+                settings.bind.set_port(address.port().wrapping_add(1));
+            }
+            Err(BrokerError::PortInUse(address)) => return Err(StartError::PortInUse(address)),
+            Err(error) => return Err(StartError::Broker(error)),
+        }
+    }
+    Err(StartError::PortInUse(config.mqtt.listen))
+}
+
+fn start_links(
+    links: &mut tokio::task::JoinSet<()>,
+    db: &Database,
+    ingest: &Arc<Ingest>,
+    config: &Config,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<(Lane, Arc<LinkState>)> {
+    let settings = LinkSettings {
+        host: config.mqtt.host.clone(),
+        port: config.mqtt.port,
+        username: config.mqtt.username.clone(),
+        password: config.mqtt.password.clone(),
+        client_id: config.mqtt.client_id.clone(),
+    };
+    let mut states = Vec::new();
+    for lane in [Lane::Emergency, Lane::Telemetry] {
+        let state = Arc::new(LinkState::default());
+        states.push((lane, state.clone()));
+        links.spawn(link::run(settings.clone(), lane, ingest.clone(), db.clone(), state, stopped.clone()));
+    }
+    states
+}

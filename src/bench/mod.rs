@@ -1,0 +1,39 @@
+//! Measures, each beside a limit measured in the same run with the same payload and client count; prints its settings.
+
+mod clients;
+mod latency;
+
+use crate::cli::Failure;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// From a button to a program that reads the stream, beside a bare broker's echo
+    Latency(latency::Arguments),
+}
+
+pub(crate) async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Latency(arguments) => latency::run(arguments).await,
+    }
+}
+
+/// The value below which a share of the sorted samples lies, in milliseconds.
+fn percentile_ms(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    // A share of at most one of a length that was counted: it fits.
+    let at = (share * last as f64).round() as usize;
+    sorted.get(at.min(last)).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_samples() {
+        let samples: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert!((percentile_ms(&samples, 0.5) - 51.0).abs() < 1.5);
+        assert!((percentile_ms(&samples, 0.99) - 99.0).abs() < 1.5);
+        assert!(percentile_ms(&[], 0.5).is_nan());
+    }
+}

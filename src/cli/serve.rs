@@ -1,0 +1,68 @@
+//! `serve`, `check`, `migrate`.
+
+use std::sync::Arc;
+
+use songhe_kernel::SystemClock;
+use songhe_kernel::db::{DatabaseSettings, pending_versions};
+
+use super::{Failure, start_log, until_stopped};
+use crate::assembly::{Server, StartOptions, open_database};
+use crate::config::Config;
+use crate::{demo, migrations, tls};
+
+/// Tells whoever started this (a person, a service manager, a test) that it is up.
+pub(crate) fn announce(server: &Server) {
+    let mqtt = server.mqtt.map(|address| address.to_string());
+    println!("ready {}", serde_json::json!({ "http": server.url, "mqtt": mqtt.unwrap_or_default() }));
+}
+
+pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
+    start_log(&config.log);
+    config.check_production()?;
+    let clock = Arc::new(SystemClock::new());
+    let opened = open_database(config, clock).await?;
+    if demo::is_demo(&opened.db).await? {
+        return Err(Failure(
+            "This database holds demo data, whose passwords everybody knows. Give another database.url, or run \
+             `songhe demo`."
+                .into(),
+        ));
+    }
+    let server = Server::start_on(opened, config, StartOptions::default()).await?;
+    announce(&server);
+    until_stopped().await;
+    server.stop().await;
+    Ok(())
+}
+
+/// Everything that a start would find wrong, without starting.
+pub(super) async fn check(config: &Config) -> Result<(), Failure> {
+    config.check_production()?;
+    println!("configuration: good");
+    if let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) {
+        tls::server_config(certificate, key)?;
+        println!("certificate:   good");
+    }
+    let settings = DatabaseSettings::new(config.database.url.clone());
+    let kind = settings.kind()?;
+    if let Some(path) = config.database.url.strip_prefix("sqlite:")
+        && !std::path::Path::new(path).exists()
+    {
+        println!("database:      {path} does not exist yet; `songhe serve` makes it");
+        return Ok(());
+    }
+    let pending =
+        tokio::task::spawn_blocking(move || pending_versions(&settings.url, &migrations::all(kind))).await??;
+    match pending.len() {
+        0 => println!("database:      good, up to date"),
+        n => println!("database:      good, {n} migrations to run; `songhe serve` runs them"),
+    }
+    Ok(())
+}
+
+pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
+    start_log(&config.log);
+    open_database(config, Arc::new(SystemClock::new())).await?;
+    println!("The database is up to date.");
+    Ok(())
+}

@@ -1,0 +1,354 @@
+//! Configuration: typed, with its defaults in one place (`docs/configuration.md` tells each key), checked at start.
+//!
+//! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
+//! bad value stops the start with a sentence that tells the mend.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+/// Words that stand for a secret in examples: `serve` refuses them.
+const DEFAULT_SECRETS: [&str; 5] = ["change-me", "changeme", "secret", "password", "songhe"];
+const MIN_SECRET_CHARS: usize = 16;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub tls: Tls,
+    pub database: Database,
+    pub mqtt: Mqtt,
+    pub metrics: Metrics,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port of pages and API.
+    pub listen: SocketAddr,
+    /// The address users type, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Reverse proxies that speak HTTPS for Songhe; only then may plain HTTP leave this machine.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The zone of what belongs to no facility; facilities have their own.
+    pub zone: String,
+    /// HTTP worker threads.
+    pub workers: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8700)),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            zone: "Asia/Shanghai".into(),
+            workers: 2,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the certificate chain; with `key` the server speaks HTTPS and HTTP/2.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:path/to/file.db` or `postgres://user:password@host/name`.
+    pub url: String,
+    /// Connections of the pool.
+    pub connections: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: "sqlite:songhe-data/songhe.db".into(), connections: 6 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MqttMode {
+    /// The broker inside Songhe.
+    Embedded,
+    /// Mosquitto or another broker.
+    External,
+    Off,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mqtt {
+    pub mode: MqttMode,
+    /// Embedded: address and port of the broker.
+    pub listen: SocketAddr,
+    /// Embedded: where sessions and messages for absent devices are kept.
+    pub data_dir: PathBuf,
+    /// Embedded: most devices at a time.
+    pub max_clients: usize,
+    /// External: host of the broker.
+    pub host: String,
+    /// External: port of the broker.
+    pub port: u16,
+    /// External: the account as which Songhe speaks to it.
+    pub username: String,
+    /// External: its password.
+    pub password: String,
+    /// External: stable over restarts, different for each server.
+    pub client_id: String,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            mode: MqttMode::Embedded,
+            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            data_dir: "songhe-data/mqtt".into(),
+            max_clients: 3_000,
+            host: "127.0.0.1".into(),
+            port: 1883,
+            username: "songhe-server".into(),
+            password: String::new(),
+            client_id: "songhe-1".into(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Who brings this as a bearer token may read /metrics from anywhere; without it this machine only.
+    pub token: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What is logged: `info`, `warn,songhe_devices=debug` …
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// A sentence that tells what is wrong and the mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+type Result<T> = std::result::Result<T, ConfigError>;
+
+fn wrong<T>(sentence: impl Into<String>) -> Result<T> {
+    Err(ConfigError(sentence.into()))
+}
+
+impl Config {
+    /// Reads the file (none: the defaults) and the environment.
+    pub fn load(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let text = match path {
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                ConfigError(format!("The configuration {} cannot be read: {error}.", path.display()))
+            })?,
+            None => String::new(),
+        };
+        Self::parse(&text, environment)
+    }
+
+    /// # Errors
+    /// For a file that is no TOML, an unknown key, or a value of the wrong kind.
+    pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let mut table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| ConfigError(format!("The configuration is no valid TOML. {error}")))?;
+        for (name, value) in environment {
+            if let Some((section, key)) = name.strip_prefix("SONGHE_").and_then(|rest| rest.split_once("__")) {
+                overlay(&mut table, &section.to_lowercase(), &key.to_lowercase(), &value)?;
+            }
+        }
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            ConfigError(format!(
+                "The configuration has a mistake: {}. docs/configuration.md lists every key.",
+                one_line(&error)
+            ))
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.zone()?;
+        if self.server.workers == 0 || self.server.workers > 64 {
+            return wrong("server.workers must be between 1 and 64.");
+        }
+        if self.database.connections == 0 || self.database.connections > 200 {
+            return wrong("database.connections must be between 1 and 200.");
+        }
+        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| self.database.url.starts_with(scheme)) {
+            return wrong("database.url must begin with sqlite: (a file) or postgres:// (a server).");
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            return wrong("tls.certificate and tls.key go together: give both files, or neither.");
+        }
+        if let Some(url) = &self.server.public_url
+            && (!(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/'))
+        {
+            return wrong("server.public_url must look like https://songhe.example, without a slash at its end.");
+        }
+        Ok(())
+    }
+
+    pub fn zone(&self) -> Result<Tz> {
+        self.server.zone.parse().map_err(|_| {
+            ConfigError(format!(
+                "server.zone: {:?} is no IANA time zone; write for example Asia/Shanghai.",
+                self.server.zone
+            ))
+        })
+    }
+
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.certificate.is_some()
+    }
+
+    /// What production asks for beyond a readable configuration.
+    ///
+    /// # Errors
+    /// For plain HTTP beyond this machine without a declared proxy, and for a default or short secret.
+    pub fn check_production(&self) -> Result<()> {
+        if !self.speaks_tls() && !self.server.listen.ip().is_loopback() && self.server.trusted_proxies.is_empty() {
+            return wrong(format!(
+                "server.listen {} would serve plain HTTP to the network. Give tls.certificate and tls.key (`songhe cert` \
+                 makes them), or listen on 127.0.0.1, or declare the proxy that speaks HTTPS in server.trusted_proxies.",
+                self.server.listen
+            ));
+        }
+        if self.mqtt.mode == MqttMode::External {
+            check_secret("mqtt.password", &self.mqtt.password)?;
+        }
+        if let Some(token) = &self.metrics.token {
+            check_secret("metrics.token", token)?;
+        }
+        if let Some((_, password)) = postgres_password(&self.database.url) {
+            check_secret("the password in database.url", password)?;
+        }
+        Ok(())
+    }
+}
+
+/// User and password of a PostgreSQL URL, if it carries one.
+fn postgres_password(url: &str) -> Option<(&str, &str)> {
+    let (_, rest) = url.split_once("://")?;
+    let (account, _) = rest.split_once('@')?;
+    account.split_once(':')
+}
+
+fn check_secret(name: &str, value: &str) -> Result<()> {
+    if value.is_empty() {
+        return wrong(format!("{name} is empty: give a secret of at least {MIN_SECRET_CHARS} characters."));
+    }
+    let known = DEFAULT_SECRETS.iter().any(|default| value.eq_ignore_ascii_case(default));
+    if known || value.chars().count() < MIN_SECRET_CHARS {
+        return wrong(format!(
+            "{name} is a default or too short: give one of at least {MIN_SECRET_CHARS} characters, for example from \
+             `openssl rand -hex 16`."
+        ));
+    }
+    Ok(())
+}
+
+fn overlay(table: &mut toml::Table, section: &str, key: &str, value: &str) -> Result<()> {
+    let entry = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    let toml::Value::Table(section_table) = entry else {
+        return wrong(format!("The configuration's {section} must be a section, [{section}]."));
+    };
+    // A value that reads as TOML (a number, true, a list) is one; anything else is text.
+    let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut one| one.remove("v"));
+    let value = match parsed {
+        Some(value @ (toml::Value::Integer(_) | toml::Value::Boolean(_) | toml::Value::Array(_))) => value,
+        _ => toml::Value::String(value.to_owned()),
+    };
+    section_table.insert(key.to_owned(), value);
+    Ok(())
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        Config::parse(text, std::iter::empty())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let config = parse("").unwrap();
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:8700");
+        assert_eq!(config.mqtt.mode, MqttMode::Embedded);
+    }
+
+    #[test]
+    fn an_unknown_key_and_a_bad_value_tell_the_mend() {
+        let error = parse("[server]\nlisen = \"0.0.0.0:1\"").unwrap_err().0;
+        assert!(error.contains("lisen") && error.contains("listen"), "{error}");
+        let error = parse("[server]\nzone = \"Shanghai\"").unwrap_err().0;
+        assert!(error.contains("Asia/Shanghai"), "{error}");
+        let error = parse("[database]\nurl = \"mysql://x\"").unwrap_err().0;
+        assert!(error.contains("sqlite:"), "{error}");
+        assert!(parse("[tls]\nkey = \"k.pem\"").is_err());
+    }
+
+    #[test]
+    fn the_environment_goes_over_the_file() {
+        let environment = [
+            ("SONGHE_SERVER__WORKERS", "4"),
+            ("SONGHE_SERVER__LISTEN", "127.0.0.1:9"),
+            ("SONGHE_METRICS__TOKEN", "00112233445566778899"),
+            ("PATH", "/bin"),
+        ];
+        let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::parse("[server]\nworkers = 2", environment).unwrap();
+        assert_eq!(config.server.workers, 4);
+        assert_eq!(config.server.listen.port(), 9);
+        assert_eq!(config.metrics.token.as_deref(), Some("00112233445566778899"));
+    }
+
+    #[test]
+    fn production_refuses_default_secrets_and_open_plain_http() {
+        let open = parse("[server]\nlisten = \"0.0.0.0:8700\"").unwrap();
+        assert!(open.check_production().unwrap_err().0.contains("songhe cert"));
+        let proxied = parse("[server]\nlisten = \"0.0.0.0:8700\"\ntrusted_proxies = [\"10.0.0.1\"]").unwrap();
+        assert!(proxied.check_production().is_ok());
+        let external = "[mqtt]\nmode = \"external\"\npassword = ";
+        for refused in ["\"\"", "\"change-me\"", "\"short\""] {
+            assert!(parse(&format!("{external}{refused}")).unwrap().check_production().is_err(), "{refused}");
+        }
+        assert!(parse(&format!("{external}\"8f2c7a90b1d34e56\"")).unwrap().check_production().is_ok());
+        let weak = parse("[database]\nurl = \"postgres://songhe:songhe@db/songhe\"").unwrap();
+        assert!(weak.check_production().is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! The server: configuration, assembly of modules and adapters, embedded broker, HTTP, commands.
+//!
+//! [`assembly`] holds the one hand-written list of modules and adapters.
+
+pub mod assembly;
+pub mod bench;
+pub mod cli;
+pub mod config;
+pub mod demo;
+mod http;
+pub mod migrations;
+mod mqtt;
+mod system;
+pub mod tls;

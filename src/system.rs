@@ -1,0 +1,221 @@
+//! The state of the running server, for whoever keeps it: queues, timers, events, effects, adapters, broker. And its
+//! housekeeping: what has had its time is removed.
+//!
+//! It must never know a scenario, and never show what lies outside the reader's facilities.
+
+mod purge;
+mod queries;
+mod state;
+mod transport;
+mod watch;
+mod words;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use actix_web::HttpResponse;
+use songhe_devices::link::{Lane, LinkState};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Menu, Route, Section};
+use songhe_kernel::identity::{Permission, Role, Scope};
+use songhe_kernel::schedules::Schedule;
+use songhe_kernel::{
+    EffectId, Error, FacilityId, Manifest, Module, Result, Timer, Tx, define_id, effects, events, timers,
+};
+
+use self::state::State;
+use crate::config::{Config, MqttMode};
+
+/// The module's name in timers and signals; also the topic that its page follows.
+const MODULE: &str = "system";
+const READ: &str = "system.read";
+const OPERATE: &str = "system.operate";
+
+const PURGE: &str = "purge";
+/// For how long an effect that is sent again stays worth sending, in seconds.
+const REPLAY_VALID_S: i64 = 3_600;
+
+define_id!(
+    /// An event that a module could not handle and that waits for another attempt.
+    RetryId, "rty"
+);
+
+static MANIFEST: Manifest = Manifest {
+    name: MODULE,
+    title_key: "kernel-system",
+    catalogue_class: None,
+    functions: &[],
+    permissions: &[
+        Permission { name: READ, roles: &[Role::SystemAdmin, Role::FacilityAdmin] },
+        Permission { name: OPERATE, roles: &[Role::SystemAdmin] },
+    ],
+    events_in: &[],
+    events_out: &[],
+    schedules: &[Schedule { name: PURGE, cron: "0 17 * * * *", per_facility: false }],
+    scenario: false,
+};
+
+/// The way by which device messages come.
+enum Transport {
+    Embedded { publisher: songhe_broker::Publisher, address: SocketAddr },
+    External { links: Vec<(Lane, Arc<LinkState>)> },
+}
+
+/// What is known outside the database.
+struct Facts {
+    mode: MqttMode,
+    /// The external broker's address, as configured.
+    external: String,
+    started: Instant,
+    /// Empty without a broker, and until it runs.
+    transport: OnceLock<Transport>,
+}
+
+/// The module "system".
+pub(crate) struct System {
+    facts: Arc<Facts>,
+}
+
+impl System {
+    pub(crate) fn new(config: &Config) -> Arc<Self> {
+        let facts = Facts {
+            mode: config.mqtt.mode,
+            external: format!("{}:{}", config.mqtt.host, config.mqtt.port),
+            started: Instant::now(),
+            transport: OnceLock::new(),
+        };
+        Arc::new(Self { facts: Arc::new(facts) })
+    }
+
+    /// Shows the figures of the embedded broker, known once it runs. The first call counts.
+    pub(crate) fn watch_broker(&self, publisher: songhe_broker::Publisher, address: SocketAddr) {
+        let _ = self.facts.transport.set(Transport::Embedded { publisher, address });
+    }
+
+    /// Shows the connections to an external broker. The first call counts.
+    pub(crate) fn watch_links(&self, links: Vec<(Lane, Arc<LinkState>)>) {
+        let _ = self.facts.transport.set(Transport::External { links });
+    }
+}
+
+impl Module for System {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        let (read, operate) = (Access::Permission(READ), Access::Permission(OPERATE));
+        let menu = Menu { key: "kernel-system", icon: "gauge", section: Section::Manage, order: 90 };
+        let (for_page, for_api) = (self.facts.clone(), self.facts.clone());
+        vec![
+            Route::get("/system", read, move |ctx| page(for_page.clone(), ctx)).menu(menu),
+            Route::get("/api/v1/system", read, move |ctx| show(for_api.clone(), ctx)).doc(
+                ApiDoc::new("State of the server")
+                    .description(
+                        "Queues, timers, event cursors, effects, retries, adapters and broker as they are now.",
+                    )
+                    .returns::<State>(),
+            ),
+            Route::post("/api/v1/system/effects/{id}/replay", operate, replay)
+                .doc(ApiDoc::new("Send an effect again").description(
+                    "One that failed or expired. It stays valid for another hour; its id stays the same.",
+                )),
+            Route::post("/api/v1/system/retries/{id}/unpark", operate, unpark_event).doc(
+                ApiDoc::new("Try a parked event again")
+                    .description("Gives the event its attempts back; what waits behind it follows."),
+            ),
+            Route::post("/api/v1/system/timers/{key}/unpark", operate, unpark_timer).doc(
+                ApiDoc::new("Try a parked timer again")
+                    .description("Gives the timer its attempts back; it fires at once."),
+            ),
+        ]
+    }
+
+    fn on_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Result<()> {
+        match timer.kind.as_str() {
+            PURGE | purge::ON => purge::slice(tx),
+            other => Err(Error::Internal(format!("{MODULE} has no timer {other}"))),
+        }
+    }
+}
+
+async fn page(facts: Arc<Facts>, ctx: Ctx) -> Result<HttpResponse> {
+    let state = State::gather(&facts, &ctx).await?;
+    ctx.page("kernel/system", &words::page(&ctx, state))
+}
+
+async fn show(facts: Arc<Facts>, ctx: Ctx) -> Result<HttpResponse> {
+    ctx.json_ok(&State::gather(&facts, &ctx).await?)
+}
+
+/// What belongs to no facility is for those only who keep the whole system.
+fn reaches(scope: &Scope, facility: Option<FacilityId>) -> bool {
+    match facility {
+        Some(facility) => scope.contains(facility),
+        None => *scope == Scope::All,
+    }
+}
+
+/// # Errors
+/// `NotFound` for what is not there and for what lies outside the scope.
+fn within(scope: &Scope, found: Option<Option<FacilityId>>) -> Result<()> {
+    if found.is_some_and(|facility| reaches(scope, facility)) { Ok(()) } else { Err(Error::NotFound) }
+}
+
+async fn replay(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, scope) = (ctx.id::<EffectId>("id")?, ctx.caller().facilities(OPERATE).clone());
+    ctx.once(move |tx| {
+        within(&scope, queries::facility_of_effect(tx.db(), id)?)?;
+        effects::replay(tx, id, REPLAY_VALID_S)?;
+        tx.signal(MODULE);
+        Ok(())
+    })
+    .await?;
+    tracing::info!(effect = %id, by = %ctx.caller().user_id, "effect sent again by hand");
+    ctx.app().db.wakes().effects.notify_one();
+    ctx.no_content()
+}
+
+async fn unpark_event(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, scope) = (ctx.id::<RetryId>("id")?, ctx.caller().facilities(OPERATE).clone());
+    ctx.once(move |tx| {
+        within(&scope, queries::facility_of_retry(tx.db(), id)?)?;
+        events::unpark(tx, id.0)?;
+        tx.signal(MODULE);
+        Ok(())
+    })
+    .await?;
+    tracing::info!(retry = %id, by = %ctx.caller().user_id, "event unparked by hand");
+    ctx.app().db.wakes().events.notify_one();
+    ctx.no_content()
+}
+
+async fn unpark_timer(ctx: Ctx) -> Result<HttpResponse> {
+    let (key, scope) = (ctx.param("key").to_owned(), ctx.caller().facilities(OPERATE).clone());
+    let wanted = key.clone();
+    ctx.once(move |tx| {
+        within(&scope, queries::facility_of_parked_timer(tx.db(), &wanted)?)?;
+        timers::unpark(tx, &wanted)?;
+        tx.signal(MODULE);
+        Ok(())
+    })
+    .await?;
+    tracing::info!(timer = key, by = %ctx.caller().user_id, "timer unparked by hand");
+    ctx.app().db.wakes().timers.notify_one();
+    ctx.no_content()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_no_facility_is_for_keepers_of_the_whole_system() {
+        let mine = Scope::Only(vec![FacilityId(7)]);
+        assert!(within(&mine, Some(Some(FacilityId(7)))).is_ok());
+        assert!(within(&mine, Some(Some(FacilityId(8)))).is_err());
+        assert!(within(&mine, Some(None)).is_err());
+        assert!(within(&Scope::All, Some(None)).is_ok());
+        assert!(within(&Scope::All, None).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! The ways by which device messages come: adapters, and the broker inside or outside.
+
+use std::collections::HashMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use songhe_devices::link::Lane;
+use songhe_kernel::Moment;
+use songhe_kernel::http::Ctx;
+
+use super::state::{Health, count, warn_if};
+use super::{Facts, Transport, words};
+use crate::assembly;
+use crate::config::MqttMode;
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SystemAdapter")]
+pub(super) struct Adapter {
+    name: String,
+    status: Health,
+    /// Acted on in the last 10 minutes, emergencies aside.
+    messages: i64,
+    /// Put into quarantine in the last 24 hours.
+    rejected: i64,
+    last_at: Option<Moment>,
+    /// In the reader's language.
+    note: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SystemBroker")]
+pub(super) struct Broker {
+    /// embedded, external, off
+    kind: &'static str,
+    address: String,
+    pub(super) status: Health,
+    /// Clients connected to the embedded broker.
+    connections: Option<usize>,
+    /// Messages since start.
+    received: u64,
+    pub(super) refused_sign_ins: u64,
+    pub(super) refused_topics: u64,
+    /// Not acknowledged, so that their devices repeat them.
+    pub(super) withheld: u64,
+    /// Of QoS 0 and wills, that could not be taken.
+    pub(super) lost: u64,
+    pub(super) links: Vec<Link>,
+    /// In the reader's language.
+    pub(super) note: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SystemLink")]
+pub(super) struct Link {
+    /// emergency, telemetry
+    pub(super) lane: &'static str,
+    pub(super) connected: bool,
+    received: u64,
+}
+
+/// Whether a topic is one of a filter's, `+` standing for one level and `#` for all that follow.
+fn matches(filter: &str, topic: &str) -> bool {
+    let (mut wanted, mut levels) = (filter.split('/'), topic.split('/'));
+    loop {
+        match (wanted.next(), levels.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(_)) => {}
+            (Some(one), Some(level)) if one == level => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The adapters of this build, and a row of its own for quarantined messages that are none's.
+pub(super) fn adapters(
+    ctx: &Ctx,
+    messages: &HashMap<String, i64>,
+    heard: &HashMap<String, Option<Moment>>,
+    quarantined: &[String],
+) -> Vec<Adapter> {
+    let compiled = assembly::adapters();
+    let manifests: Vec<_> = compiled.iter().map(|adapter| adapter.manifest()).collect();
+    let is_of = |topics: &[&str], topic: &str| topics.iter().any(|filter| matches(filter, topic));
+    let mut rows: Vec<Adapter> = manifests
+        .iter()
+        .map(|manifest| {
+            let rejected = count(quarantined.iter().filter(|topic| is_of(manifest.topics, topic)).count());
+            Adapter {
+                name: manifest.name.to_owned(),
+                status: warn_if(rejected > 0),
+                messages: messages.get(manifest.name).copied().unwrap_or_default(),
+                rejected,
+                last_at: heard.get(manifest.name).copied().flatten(),
+                note: Some(words::adapter_note(ctx)),
+            }
+        })
+        .collect();
+    let nobodys = quarantined.iter().filter(|topic| !manifests.iter().any(|manifest| is_of(manifest.topics, topic)));
+    let nobodys = count(nobodys.count());
+    if nobodys > 0 {
+        let (name, last_at, note) = (words::no_adapter(ctx), None, None);
+        rows.push(Adapter { name, status: Health::Warn, messages: 0, rejected: nobodys, last_at, note });
+    }
+    rows
+}
+
+impl Broker {
+    pub(super) fn now(facts: &Facts) -> Self {
+        let off = Self {
+            kind: match facts.mode {
+                MqttMode::Embedded => "embedded",
+                MqttMode::External => "external",
+                MqttMode::Off => "off",
+            },
+            address: "—".into(),
+            status: Health::Off,
+            connections: None,
+            received: 0,
+            refused_sign_ins: 0,
+            refused_topics: 0,
+            withheld: 0,
+            lost: 0,
+            links: Vec::new(),
+            note: None,
+        };
+        match facts.transport.get() {
+            None => off,
+            Some(Transport::Embedded { publisher, address }) => {
+                let stats = publisher.stats();
+                Self {
+                    address: address.to_string(),
+                    status: warn_if(stats.withheld > 0 || stats.lost > 0),
+                    connections: Some(stats.connected),
+                    received: stats.received,
+                    // The self-test at start accounts for the first two.
+                    refused_sign_ins: stats.refused_sign_ins.saturating_sub(2),
+                    refused_topics: stats.refused_topics,
+                    withheld: stats.withheld,
+                    lost: stats.lost,
+                    ..off
+                }
+            }
+            Some(Transport::External { links }) => {
+                let links: Vec<Link> = links
+                    .iter()
+                    .map(|(lane, state)| Link {
+                        lane: match lane {
+                            Lane::Emergency => "emergency",
+                            Lane::Telemetry => "telemetry",
+                        },
+                        connected: state.is_connected(),
+                        received: state.received(),
+                    })
+                    .collect();
+                let whole = links.iter().all(|link| link.connected);
+                Self {
+                    address: facts.external.clone(),
+                    status: if whole { Health::Ok } else { Health::Fail },
+                    received: links.iter().map(|link| link.received).sum(),
+                    links,
+                    ..off
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_belongs_to_the_adapter_whose_filter_it_fits() {
+        assert!(matches("songhe/v1/+/event", "songhe/v1/sos-1/event"));
+        assert!(!matches("songhe/v1/+/event", "songhe/v1/sos-1/state"));
+        assert!(!matches("songhe/v1/+/event", "songhe/v1/sos-1/event/x"));
+        assert!(!matches("songhe/v1/+/event", "songhe/v1"));
+        assert!(matches("zigbee2mqtt/#", "zigbee2mqtt/a/b"));
+    }
+}

@@ -1,0 +1,81 @@
+//! Keeps the figures that a collector reads (`/metrics`) and tells open pages to look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use songhe_kernel::{Database, Result};
+use tokio::sync::watch;
+
+use super::state::LONG_TRANSACTION_S;
+use super::{MODULE, System, Transport, queries};
+
+const EVERY: Duration = Duration::from_secs(10);
+
+impl System {
+    /// Looks every ten seconds until told to stop.
+    pub(crate) async fn watch_database(self: Arc<Self>, db: Database, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            if let Err(error) = self.look(&db).await {
+                tracing::warn!(%error, "the server's figures could not be read");
+            }
+            db.signal(MODULE);
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                changed = stop.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn look(&self, db: &Database) -> Result<()> {
+        let now = db.clock().now();
+        let figures = db
+            .read(move |db| {
+                let (kept, parked) = queries::count_kept_events(db)?;
+                let cursors = queries::cursors(db)?;
+                let behind = cursors.iter().map(|cursor| cursor.behind).max().unwrap_or_default();
+                let overdue = queries::timer_kinds(db, now)?.iter().map(|kind| kind.overdue).sum();
+                Ok([
+                    ("oldest_transaction_s", queries::oldest_transaction_s(db)?.unwrap_or_default()),
+                    ("events_behind", i64::try_from(behind).unwrap_or(i64::MAX)),
+                    ("events_kept", kept),
+                    ("events_parked", parked),
+                    ("timers_overdue", overdue),
+                    ("timers_parked", queries::count_parked_timers(db)?),
+                    ("effects_queued", queries::queued_effects(db)?.0),
+                    ("boards_with_sound", queries::boards_with_sound(db, now)?),
+                ])
+            })
+            .await?;
+        for (name, value) in figures {
+            db.set_gauge(name, value);
+            if name == "oldest_transaction_s" && value > LONG_TRANSACTION_S {
+                tracing::error!(
+                    seconds = value,
+                    "a transaction holds all events back: end it, or find out what it waits for"
+                );
+            }
+        }
+        self.count_transport(db);
+        Ok(())
+    }
+
+    fn count_transport(&self, db: &Database) {
+        let set = |name, value: u64| db.set_gauge(name, i64::try_from(value).unwrap_or(i64::MAX));
+        match self.facts.transport.get() {
+            None => {}
+            Some(Transport::Embedded { publisher, .. }) => {
+                let stats = publisher.stats();
+                set("broker_clients", stats.connected as u64);
+                set("broker_messages", stats.received);
+                set("broker_refused_sign_ins", stats.refused_sign_ins);
+                set("broker_refused_topics", stats.refused_topics);
+                set("broker_withheld", stats.withheld);
+                set("broker_lost", stats.lost);
+            }
+            Some(Transport::External { links }) => {
+                set("links_connected", links.iter().filter(|(_, state)| state.is_connected()).count() as u64);
+                set("links_messages", links.iter().map(|(_, state)| state.received()).sum());
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+# Kernel: requests that cannot be read
+error-query = A parameter of the address is wrong: { $reason }
+error-form = The form cannot be read: { $reason }
+error-json = The JSON is wrong: { $reason }
+error-not-json = The body must be JSON (Content-Type: application/json).
+error-body = The body did not arrive completely.
+error-body-slow = The body arrived too slowly.
+error-idempotency-key = An Idempotency-Key has 1 to { $max } characters.

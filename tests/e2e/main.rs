@@ -1,0 +1,30 @@
+//! Scenarios end to end: the real server, real brokers, both databases, told as what a user would notice.
+//!
+//! - `sos`: from a button to an incident and the stream, whatever is sent and however often
+//! - `ladder`: who is told when, across clocks that step and servers that die
+//! - `kill`: SIGKILL at random moments under load
+//! - `startup`: configuration, commands, demo, HTTPS, who may reach what
+//! - `migrations`: schemas of both databases, up and down, and a database that moved to another cluster
+//! - `world`, `api`, `mqtt`, `sql`: what they share
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod api;
+mod kill;
+mod kill_check;
+mod ladder;
+mod ladder_clock;
+mod migrations;
+mod mqtt;
+mod routes;
+mod sos;
+mod sos_hostile;
+mod sql;
+mod startup;
+mod startup_demo;
+mod tls;
+mod world;
+
+use std::time::Duration;
+
+/// Long enough for anything that is done at once, on a machine that is busy.
+pub const SOON: Duration = Duration::from_secs(20);

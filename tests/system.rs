@@ -1,0 +1,224 @@
+//! The system page and its API: who sees what, what can be tried again, and what housekeeping removes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::prelude::*;
+use serde_json::Value;
+use songhe::assembly::{Server, StartOptions};
+use songhe::config::Config;
+use songhe_kernel::identity::{NewUser, NodeKind, PasswordHash, Role, add_scope_node, create_user, grant_role};
+use songhe_kernel::schema::{effect, event};
+use songhe_kernel::{EffectId, FacilityId, ManualClock, Moment, NewEvent, Tx};
+use songhe_testkit::{TestDb, both_databases};
+
+const PASSWORD: &str = "correct-horse";
+const DAY: Duration = Duration::from_secs(86_400);
+
+struct House {
+    server: Server,
+    clock: Arc<ManualClock>,
+    here: FacilityId,
+    elsewhere: FacilityId,
+    client: reqwest::Client,
+    _folder: tempfile::TempDir,
+}
+
+/// A server with two facilities, and an administrator of all, one of the first, and a nurse.
+async fn house(db: &TestDb) -> House {
+    let folder = songhe_testkit::temp_dir();
+    let mut config = Config::default();
+    config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.mqtt.listen = "127.0.0.1:0".parse().unwrap();
+    config.mqtt.data_dir = folder.path().join("mqtt");
+    config.database.url = db.url().to_owned();
+    let clock = Arc::new(ManualClock::at("2026-11-22T08:00:00Z".parse().unwrap()));
+    let server = Server::start(&config, clock.clone(), StartOptions::default()).await.unwrap();
+    let password = PasswordHash::make(PASSWORD).unwrap();
+    let (here, elsewhere) = server
+        .db
+        .write(move |tx| {
+            let street = add_scope_node(tx, None, NodeKind::Region, "梧桐街道")?;
+            let here = add_scope_node(tx, Some(street), NodeKind::Facility, "梧桐里养老院")?;
+            let elsewhere = add_scope_node(tx, Some(street), NodeKind::Facility, "柳岸养老院")?;
+            for (username, role, node) in [
+                ("keeper", Role::SystemAdmin, None),
+                ("head", Role::FacilityAdmin, Some(here)),
+                ("nurse", Role::Nurse, Some(here)),
+            ] {
+                let user = NewUser {
+                    username: username.into(),
+                    display_name: username.into(),
+                    password: password.clone(),
+                    locale: None,
+                };
+                let id = create_user(tx, &user)?;
+                grant_role(tx, id, role, node)?;
+            }
+            Ok((FacilityId(here), FacilityId(elsewhere)))
+        })
+        .await
+        .unwrap();
+    House { server, clock, here, elsewhere, client: reqwest::Client::new(), _folder: folder }
+}
+
+impl House {
+    async fn token(&self, username: &str) -> String {
+        let body = serde_json::json!({ "username": username, "password": PASSWORD });
+        let url = format!("{}/api/v1/session", self.server.url);
+        let answer = self.client.post(url).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        answer.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned()
+    }
+
+    async fn get(&self, token: &str, path: &str) -> (u16, String) {
+        let request = self.client.get(format!("{}{path}", self.server.url)).bearer_auth(token);
+        let answer = request.header("Accept-Language", "en").send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    async fn post(&self, token: &str, path: &str) -> u16 {
+        let request = self.client.post(format!("{}{path}", self.server.url)).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// The state by the API.
+    async fn state(&self, token: &str) -> Value {
+        let (status, text) = self.get(token, "/api/v1/system").await;
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+/// An effect that is over, written now.
+fn add_effect(tx: &mut Tx<'_>, facility: FacilityId, status: &str) -> songhe_kernel::Result<EffectId> {
+    let (id, now) = (tx.next_id(), tx.now());
+    diesel::insert_into(effect::table)
+        .values((
+            effect::id.eq(id),
+            effect::module.eq("system"),
+            effect::kind.eq("webhook"),
+            effect::subject.eq("inc_0000000000000"),
+            effect::facility_id.eq(Some(facility.0)),
+            effect::target.eq("{}"),
+            effect::payload.eq("{}"),
+            effect::status.eq(status),
+            effect::next_at.eq(now),
+            effect::valid_until.eq(now),
+            effect::error.eq(Some("connection refused")),
+            effect::created_at.eq(now),
+            effect::done_at.eq(Some(now)),
+        ))
+        .execute(tx.db())?;
+    Ok(EffectId(id))
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+}
+
+both_databases! {
+    async fn a_reader_sees_what_is_of_his_facilities(db: TestDb) {
+        let house = house(&db).await;
+        let (here, elsewhere) = (house.here, house.elsewhere);
+        let (mine, other) = house
+            .server
+            .db
+            .write(move |tx| Ok((add_effect(tx, here, "failed")?, add_effect(tx, elsewhere, "expired")?)))
+            .await
+            .unwrap();
+        let (keeper, head, nurse) = (house.token("keeper").await, house.token("head").await, house.token("nurse").await);
+
+        let all = house.state(&keeper).await;
+        assert_eq!(ids(&all["effects"]), [other.to_string(), mine.to_string()]);
+        assert_eq!(all["totals"]["effects_lost"], 2);
+        assert_eq!(all["broker"]["kind"], "embedded");
+        assert_eq!(all["adapters"][0]["name"], "songhe-mqtt");
+        assert_eq!(all["oldest_transaction_s"].is_null(), db.kind() == songhe_testkit::Kind::Sqlite);
+        assert!(all["timers"].as_array().unwrap().iter().any(|timer| timer["kind"] == "system/purge"), "{all}");
+        assert_eq!(ids(&house.state(&head).await["effects"]), [mine.to_string()]);
+        assert_eq!(house.get(&nurse, "/api/v1/system").await.0, 403);
+
+        for token in [&keeper, &head] {
+            let (status, page) = house.get(token, "/system").await;
+            assert_eq!(status, 200, "{page}");
+            assert!(page.contains("connection refused") && page.contains("songhe-mqtt"), "{page}");
+            assert!(page.contains("Effects that failed or expired in the last 24 hours"), "{page}");
+        }
+        house.server.stop().await;
+    }
+
+    async fn a_failed_effect_is_sent_again_by_who_keeps_the_system(db: TestDb) {
+        let house = house(&db).await;
+        let here = house.here;
+        let id = house.server.db.write(move |tx| add_effect(tx, here, "failed")).await.unwrap();
+        let (keeper, head) = (house.token("keeper").await, house.token("head").await);
+        let replay = format!("/api/v1/system/effects/{id}/replay");
+        assert_eq!(house.post(&head, &replay).await, 403);
+        assert_eq!(house.post(&keeper, "/api/v1/system/effects/eff_0000000000001/replay").await, 404);
+        assert_eq!(house.post(&keeper, "/api/v1/system/retries/rty_0000000000001/unpark").await, 404);
+        assert_eq!(house.post(&keeper, "/api/v1/system/timers/cron:system:purge/unpark").await, 404);
+        assert_eq!(house.post(&keeper, &replay).await, 204);
+        // The endpoint that it names is none: it is refused again, after an attempt.
+        let attempted = |state: &Value| state["effects"][0]["attempts"].as_i64().unwrap_or_default() > 0;
+        let mut state = house.state(&keeper).await;
+        for _ in 0..100 {
+            if attempted(&state) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            state = house.state(&keeper).await;
+        }
+        assert!(attempted(&state), "{state}");
+        house.server.stop().await;
+    }
+
+    async fn what_has_had_its_time_goes_and_nothing_else(db: TestDb) {
+        let house = house(&db).await;
+        let here = house.here;
+        let write = move |tx: &mut Tx<'_>| {
+            for status in ["delivered", "expired", "failed"] {
+                add_effect(tx, here, status)?;
+            }
+            tx.publish(NewEvent {
+                kind: "registry.facility.created",
+                version: 1,
+                facility: Some(here),
+                subject: here.to_string(),
+                actor: None,
+                data: serde_json::json!({}),
+            })
+        };
+        house.server.db.write(write).await.unwrap();
+        house.clock.advance(DAY * 31);
+        house.server.db.write(write).await.unwrap();
+        eventually_left(&house, &["delivered", "expired", "failed", "failed"], 2).await;
+        house.clock.advance(DAY * 150);
+        eventually_left(&house, &["failed"], 1).await;
+        house.server.stop().await;
+    }
+}
+
+/// Waits until these effects and so many events are left; each slice comes a second after the one before.
+async fn eventually_left(house: &House, statuses: &[&str], events: i64) {
+    let left = || async {
+        house.clock.advance(Duration::from_secs(2));
+        let read = house.server.db.read(|db| {
+            let effects: Vec<(String, Moment)> =
+                effect::table.order(effect::status.asc()).select((effect::status, effect::created_at)).load(db)?;
+            let effects: Vec<String> = effects.into_iter().map(|(status, _)| status).collect();
+            Ok((effects, event::table.count().get_result::<i64>(db)?))
+        });
+        read.await.unwrap()
+    };
+    let mut found = left().await;
+    for _ in 0..200 {
+        if found.0 == statuses && found.1 == events {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        found = left().await;
+    }
+    panic!("left: {found:?}, expected {statuses:?} and {events} events");
+}
