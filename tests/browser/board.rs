@@ -3,7 +3,7 @@
 use songhe_testkit::{Browser, Screen};
 
 use crate::pages::assert_quiet_console;
-use crate::stage::{CALLER, CALLER_PLACE, SOON, Stage, ask, call, open_board, sign_in, turn_sound_on, until};
+use crate::stage::{CALLER, CALLER_PLACE, SOON, Stage, ask, call, open_board, sign_in, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_rings_until_it_is_answered_and_closes_with_its_outcome() {

@@ -5,7 +5,7 @@ use songhe_testkit::{TestDb, both_databases, eventually_true};
 use crate::SOON;
 use crate::api::Api;
 use crate::mqtt::{publish, publish_as};
-use crate::world::{Button, MIGRATED, Plan, Wiring, mosquitto, program, seed, start_program, toml};
+use crate::world::{Button, MIGRATED, Plan, Wiring, linked, mosquitto, program, seed, start_program, toml};
 
 const SOS: &[u8] = br#"{"id":"9-1","event":"sos"}"#;
 
@@ -44,8 +44,7 @@ both_databases! {
         let wiring = Wiring::External(mosquitto(&world));
         let mut server = songhe_testkit::Server::setup(program()).config(&toml(&db, &wiring)).start();
         let Wiring::External(mosquitto) = wiring else { unreachable!() };
-        server.wait_for_log("lane=\"emergency\"", SOON).await;
-        server.wait_for_log("lane=\"telemetry\"", SOON).await;
+        linked(&mosquitto, 1).await;
         let (own, other, broker) = (&world.buttons[0], &world.buttons[1], mosquitto.address());
         let wrong = Button { secret: "0".repeat(32), ..own.clone() };
         assert!(!publish(&broker, &wrong, "event", SOS).await.ok, "a wrong password was let in");

@@ -206,6 +206,18 @@ pub fn mosquitto(world: &World) -> Mosquitto {
     known.fold(setup, |setup, button| setup.user(&button.serial, &button.secret)).start()
 }
 
+/// Waits until Songhe's two connections have subscribed for the `times`th time: what is published before the first is
+/// nobody's.
+pub async fn linked(broker: &Mosquitto, times: usize) {
+    songhe_testkit::eventually_true("Songhe at the broker", crate::SOON, || async {
+        let log = broker.log();
+        ["emergency", "telemetry"].iter().all(|lane| {
+            log.matches(&format!("Sending SUBACK to songhe-1-{lane}")).count() >= times
+        })
+    })
+    .await;
+}
+
 /// Which broker carries the messages.
 pub enum Wiring {
     Embedded,
@@ -228,6 +240,8 @@ pub struct House {
     pub wiring: Wiring,
     config: Config,
     server: Option<Server>,
+    /// How often Songhe has connected to an external broker.
+    links: usize,
     _dir: tempfile::TempDir,
     pub db: TestDb,
 }
@@ -249,7 +263,7 @@ impl House {
         let dir = songhe_testkit::temp_dir();
         let wiring = wiring(&world);
         let config = config(&db, dir.path(), &wiring);
-        let mut house = Self { clock, world, wiring, config, server: None, _dir: dir, db };
+        let mut house = Self { clock, world, wiring, config, server: None, links: 0, _dir: dir, db };
         house.open().await;
         house
     }
@@ -258,6 +272,10 @@ impl House {
     pub async fn open(&mut self) {
         let server = Server::start(&self.config, self.clock.clone(), StartOptions::default()).await;
         self.server = Some(server.unwrap_or_else(|error| panic!("{error}")));
+        if let Wiring::External(broker) = &self.wiring {
+            self.links += 1;
+            linked(broker, self.links).await;
+        }
     }
 
     /// Ends the server in order.
@@ -352,4 +370,41 @@ pub async fn start_program(db: &TestDb, plan: &Plan) -> (World, songhe_testkit::
     let world = seed(db, Arc::new(SystemClock::new()), plan).await;
     let server = songhe_testkit::Server::setup(program()).config(&toml(db, &Wiring::Embedded)).start();
     (world, server)
+}
+
+impl House {
+    /// Waits until the timers that are due by now have had their turn. A timer of no module stands in line behind them
+    /// and is kept for later when it is reached; the second proves that a whole pass lies between.
+    pub async fn timers_have_looked(&self) {
+        for _ in 0..2 {
+            let due_at = self.clock.now();
+            let db = self.server().db.clone();
+            let key = format!("sentinel:{}", db.next_id());
+            let mine = key.clone();
+            let sentinel = move |tx: &mut Tx<'_>| {
+                tx.set_timer(songhe_kernel::NewTimer {
+                    key: mine.clone(),
+                    module: "nobody",
+                    kind: "sentinel",
+                    facility: None,
+                    data: serde_json::Value::Null,
+                    due_at,
+                })
+            };
+            db.write(sentinel).await.unwrap();
+            songhe_testkit::eventually_true("a pass of the timers", crate::SOON, || {
+                let (db, key) = (db.clone(), key.clone());
+                async move { db.write(move |tx| reached(tx, &key)).await.unwrap() }
+            })
+            .await;
+        }
+    }
+}
+
+/// Whether a sentinel was tried; then it is taken away.
+fn reached(tx: &mut Tx<'_>, key: &str) -> Result<bool> {
+    use diesel::prelude::*;
+    use songhe_kernel::schema::timer;
+    let tried = timer::table.find(key).filter(timer::attempts.gt(0));
+    Ok(diesel::delete(tried).execute(tx.db())? > 0)
 }

@@ -103,6 +103,9 @@ both_databases! {
         street.call(street.here, Kind::Sos).await;
         street.clock.advance(Duration::from_secs(1));
         let bed = street.bed(street.here).await;
+        // Also when the walker comes to it after the bed was opened.
+        let early = heard(&street).await;
+        street.db.write(move |tx| early.iter().try_for_each(|event| CareBeds.on_event(tx, event))).await.unwrap();
         street.call(street.here, Kind::LowBattery).await;
         let drill = street.call(street.here, Kind::Smoke).await;
         street.resolve(drill, Outcome::Test).await;

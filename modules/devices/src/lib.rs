@@ -18,6 +18,7 @@ mod module;
 pub mod observations;
 pub mod online;
 mod pages;
+mod panels;
 pub mod quarantine;
 pub mod register;
 mod report;
@@ -31,4 +32,5 @@ pub const MODULE: &str = "devices";
 
 pub use ingest::{Accepted, Ingest, Message};
 pub use module::{DEVICES_READ, DEVICES_WRITE, Devices, OBSERVATIONS_READ, QUARANTINE_READ, RULES_READ, RULES_WRITE};
+pub use panels::DevicePanels;
 pub use register::{Credential, Device, DeviceId, NewDevice};

@@ -108,7 +108,7 @@ mod tests {
             assert_eq!(decimal(micros), text);
             assert_eq!(micro(text), Some(micros));
         }
-        for text in ["", "x", "1.0000001", "9300000000000", "NaN", "1e3"] {
+        for text in ["", "x", "1.0000001", "9300000000000", "NaN"] {
             assert_eq!(micro(text), None, "{text}");
         }
         assert_eq!(micro("16.50"), Some(16_500_000));

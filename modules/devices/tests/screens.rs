@@ -67,7 +67,9 @@ impl Desk {
         let (location, cache, kind) = (header("location"), header("cache-control"), header("content-type"));
         let status = answer.status().as_u16();
         let body = to_bytes(answer.into_body()).await.unwrap_or_default();
-        Answer { status, body: String::from_utf8(body.to_vec()).unwrap(), location, cache, kind }
+        // Templates write the = of a query as an entity.
+        let body = String::from_utf8(body.to_vec()).unwrap().replace("&#x3D;", "=");
+        Answer { status, body, location, cache, kind }
     }
 
     async fn page(&self, token: &str, path: &str) -> Answer {

@@ -2,13 +2,13 @@
  * be heard. What it relies on: incidents/board-fragment.hbs, live.js, sound.js.
  * For tests and support, on #board: data-sounding is the level that sounds now ("" = silence), data-counted what the
  * server last took note of ("heard", "seen" without sound, "" = nothing), data-tested "yes" after a test tone. */
-import { hintServerTime, onState, serverNow, streamId, subscribe, tab } from "./live.js";
+import { hintServerTime, onState, serverNow, soon, streamId, subscribe, tab } from "./live.js";
 import * as tones from "./sound.js";
 
 const PAUSE_MS = 120_000;
 const PRESENCE_MS = 10_000;
 const POLL_MS = 10_000;
-const SEND_MS = 8_000;
+const AGAIN_MS = 2_000;
 const SETTLE_MS = 450;
 
 const board = document.getElementById("board");
@@ -25,11 +25,17 @@ let asking = false;
 let again = false;
 let state = "connecting";
 
+// A question that failed is asked again: the stream may be live all the while, and no further message come.
+function askLater() {
+  clearTimeout(askLater.timer);
+  askLater.timer = setTimeout(refresh, AGAIN_MS);
+}
+
 async function refresh() {
   if (asking) { again = true; return; }
   asking = true;
   try {
-    const answer = await fetch("/incidents/board/fragment", { headers: { Accept: "text/html", ...(etag ? { "If-None-Match": etag } : {}) }, cache: "no-store" });
+    const answer = await fetch("/incidents/board/fragment", { headers: { Accept: "text/html", ...(etag ? { "If-None-Match": etag } : {}) }, cache: "no-store", signal: soon() });
     hintServerTime(Date.parse(answer.headers.get("Date") ?? ""));
     if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname.startsWith("/sign-in"))) { complain(words.session); return; }
     if (answer.status === 200) {
@@ -37,9 +43,9 @@ async function refresh() {
       await fingerUp();
       show(html);
       etag = answer.headers.get("ETag");
-    }
+    } else if (answer.status !== 304) askLater();
   } catch {
-    // The badge tells; polling and the next reconnection ask again.
+    askLater();
   } finally {
     asking = false;
     if (again) { again = false; refresh(); }
@@ -223,7 +229,7 @@ async function presence() {
   data.set("tab", tab);
   data.set("sound", audible() ? "true" : "false");
   try {
-    const answer = await fetch("/incidents/board/presence", { method: "POST", body: data, keepalive: true, redirect: "manual" });
+    const answer = await fetch("/incidents/board/presence", { method: "POST", body: data, keepalive: true, redirect: "manual", signal: soon() });
     board.dataset.counted = !answer.ok ? "" : data.get("sound") === "true" ? "heard" : "seen";
   } catch {
     board.dataset.counted = ""; // the badge tells
@@ -267,18 +273,14 @@ async function send(form) {
   form.dataset.key ??= Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
   // The same key on a repeated press: a lost answer does not make a second deed.
   data.set("form_key", form.dataset.key);
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), SEND_MS);
   try {
-    const answer = await fetch(form.action, { method: "POST", body: data, signal: stop.signal, headers: { Accept: "text/html" } });
+    const answer = await fetch(form.action, { method: "POST", body: data, signal: soon(), headers: { Accept: "text/html" } });
     if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname.startsWith("/sign-in"))) return words.session;
     if (answer.ok) return null;
     if (answer.status === 403) return words.refused;
     return answer.status === 409 || answer.status === 404 ? words.conflict : words.server;
   } catch {
     return words.network;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -12,6 +12,8 @@
 const STALE_MS = 24_000;
 const LOOK_MS = 1_000;
 const PULSE_MS = 3_000;
+// A connection attempt that hangs (half-open network) is given up after this.
+const REOPEN_MS = 10_000;
 const LOCK = "songhe-stream";
 
 const listeners = new Set();
@@ -28,6 +30,10 @@ let state = "connecting";
 let lastSeen = performance.now();
 let offset = null;
 let retry = 0;
+let openedAt = 0;
+
+/** What every short request of a page is sent with: on a half-open network it would hang for minutes and block the next. */
+export const soon = () => AbortSignal.timeout(8_000);
 
 /** Calls fn({topic, version}) for the topic and everything below it; after a reconnection with version null.
  *  @returns {() => void} ends it */
@@ -85,6 +91,7 @@ function connected(id) {
 
 function open() {
   source?.close();
+  openedAt = performance.now();
   source = new EventSource("/stream");
   const own = source;
   const on = (name, fn) => own.addEventListener(name, (event) => {
@@ -155,7 +162,7 @@ setInterval(() => {
     if (!leading && navigator.locks && document.visibilityState === "visible") {
       lastSeen = performance.now() - STALE_MS + 10_000;
       contend({ steal: true });
-    } else if (leading && source?.readyState === EventSource.OPEN) open();
+    } else if (leading && performance.now() - openedAt > REOPEN_MS) open();
   }
 }, LOOK_MS);
 setInterval(pulse, PULSE_MS);

@@ -1,6 +1,6 @@
 /* Parts of ordinary pages that follow the server: <section id="x" data-live-topic="incidents"> is replaced by the same
  * part of a freshly fetched page. Such a part holds no form. Also shows the banner when the stream is stale. */
-import { onState, subscribe } from "./live.js";
+import { onState, soon, subscribe } from "./live.js";
 
 const parts = [...document.querySelectorAll("[data-live-topic][id]")];
 let due = 0;
@@ -10,7 +10,7 @@ async function refresh() {
   if (asking) { schedule(); return; }
   asking = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal: soon() });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const { id } of parts) {
@@ -21,7 +21,8 @@ async function refresh() {
       if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     }
   } catch {
-    // The banner tells of a lost connection; the next message or reconnection asks again.
+    clearTimeout(due);
+    due = setTimeout(refresh, 3_000);
   } finally {
     asking = false;
   }

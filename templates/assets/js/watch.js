@@ -1,6 +1,6 @@
 /* On every page but the board: once this browser keeps watch (sound was turned on at the board), calls keep sounding
  * and a bar leads back to the board, so that reading an incident or a resident never silences the shift. */
-import { onState, streamId, subscribe, tab } from "./live.js";
+import { onState, soon, streamId, subscribe, tab } from "./live.js";
 import * as tones from "./sound.js";
 
 const bar = document.querySelector("[data-watch]");
@@ -15,10 +15,15 @@ if (bar && localStorage.getItem("songhe-sound") === "on" && !document.getElement
     bar.dataset.sounding = tones.sounding() ?? "";
   };
 
+  // A question that failed is asked again: the stream may be live all the while, and no further message come.
+  let again = 0;
+  const later = () => { clearTimeout(again); again = setTimeout(refresh, 2_000); };
+
   const refresh = async () => {
     try {
-      const answer = await fetch("/incidents/board/fragment", { headers: { Accept: "text/html", ...(etag ? { "If-None-Match": etag } : {}) }, cache: "no-store" });
-      if (answer.status !== 200 || answer.redirected) return;
+      const answer = await fetch("/incidents/board/fragment", { headers: { Accept: "text/html", ...(etag ? { "If-None-Match": etag } : {}) }, cache: "no-store", signal: soon() });
+      if (answer.status === 304) return;
+      if (answer.status !== 200 || answer.redirected) { later(); return; }
       etag = answer.headers.get("ETag");
       const calls = [...new DOMParser().parseFromString(await answer.text(), "text/html").querySelectorAll(".call[data-unanswered='yes']")];
       level = tones.LEVELS.find((name) => calls.some((call) => call.dataset.level === name)) ?? null;
@@ -28,7 +33,7 @@ if (bar && localStorage.getItem("songhe-sound") === "on" && !document.getElement
       bar.querySelector("[data-watch-first]").textContent = calls[0]?.dataset.say ?? "";
       sound();
     } catch {
-      // The banner of a stale stream tells; the next message asks again.
+      later();
     }
   };
 
@@ -39,7 +44,7 @@ if (bar && localStorage.getItem("songhe-sound") === "on" && !document.getElement
     data.set("stream", stream);
     data.set("tab", tab);
     data.set("sound", audible() ? "true" : "false");
-    fetch("/incidents/board/presence", { method: "POST", body: data, keepalive: true, redirect: "manual" }).catch(() => {});
+    fetch("/incidents/board/presence", { method: "POST", body: data, keepalive: true, redirect: "manual", signal: soon() }).catch(() => {});
   };
 
   tones.start(sound).then((on) => {

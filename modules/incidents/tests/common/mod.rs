@@ -275,10 +275,13 @@ impl Home {
         self.db.read(|db| Ok(incident::table.count().get_result(db)?)).await.unwrap()
     }
 
-    /// Whom messages went to, in order.
+    /// Whom messages went to, sorted: those of one moment go out side by side.
     pub fn told(&self) -> Vec<String> {
         let sent = self.post.sent.lock().unwrap();
-        sent.iter().map(|(_, message)| message["target"].as_str().unwrap_or("test").to_owned()).collect()
+        let mut all: Vec<String> =
+            sent.iter().map(|(_, message)| message["target"].as_str().unwrap_or("test").to_owned()).collect();
+        all.sort_unstable();
+        all
     }
 }
 
