@@ -281,18 +281,22 @@ fn overlay(table: &mut toml::Table, section: &str, key: &str, value: &str) -> Re
     let toml::Value::Table(section_table) = entry else {
         return wrong(format!("The configuration's {section} must be a section, [{section}]."));
     };
-    // A value that reads as TOML (a number, true, a list) is one; anything else is text.
-    let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut one| one.remove("v"));
-    let value = match parsed {
-        Some(value @ (toml::Value::Integer(_) | toml::Value::Boolean(_) | toml::Value::Array(_))) => value,
-        _ => toml::Value::String(value.to_owned()),
+    // What the key's default is decides: a secret of digits alone is still text.
+    let default = toml::Table::try_from(Config::default()).ok().and_then(|mut all| all.remove(section));
+    let typed = match default.as_ref().and_then(|section| section.get(key)) {
+        Some(toml::Value::Integer(_) | toml::Value::Boolean(_) | toml::Value::Array(_)) => {
+            format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut one| one.remove("v"))
+        }
+        _ => None,
     };
+    let value = typed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
     section_table.insert(key.to_owned(), value);
     Ok(())
 }
 
+/// What is wrong and, on its second line, at which key.
 fn one_line(error: &toml::de::Error) -> String {
-    error.message().replace('\n', " ")
+    error.to_string().trim().replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -327,14 +331,14 @@ mod tests {
         let environment = [
             ("SONGHE_SERVER__WORKERS", "4"),
             ("SONGHE_SERVER__LISTEN", "127.0.0.1:9"),
-            ("SONGHE_METRICS__TOKEN", "00112233445566778899"),
+            ("SONGHE_METRICS__TOKEN", "1234567890123456"),
             ("PATH", "/bin"),
         ];
         let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let config = Config::parse("[server]\nworkers = 2", environment).unwrap();
         assert_eq!(config.server.workers, 4);
         assert_eq!(config.server.listen.port(), 9);
-        assert_eq!(config.metrics.token.as_deref(), Some("00112233445566778899"));
+        assert_eq!(config.metrics.token.as_deref(), Some("1234567890123456"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use songhe_testkit::{Browser, Screen};
 
 use crate::pages::assert_quiet_console;
-use crate::stage::{CALLER, CALLER_PLACE, SOON, Stage, ask, call, open_board, sign_in, until};
+use crate::stage::{CALLER, CALLER_PLACE, SOON, Stage, ask, call, click, open_board, sign_in, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_rings_until_it_is_answered_and_closes_with_its_outcome() {
@@ -23,14 +23,14 @@ async fn a_call_rings_until_it_is_answered_and_closes_with_its_outcome() {
     reading_another_page_keeps_the_sound(&stage, &browser).await;
 
     let this = call(CALLER_PLACE);
-    browser.click(".call [data-act='acknowledge'] button").await;
+    click(&browser, ".call [data-act='acknowledge'] button").await;
     until(&browser, "silence", "board.dataset.sounding === ''", SOON).await;
     until(&browser, "the answer", &format!("{this}.textContent.includes('你已接手')"), SOON).await;
     assert_eq!(ask(&browser, "return document.title.startsWith('(')").await, false);
-    browser.click(".call [data-act='arrive'] button").await;
+    click(&browser, ".call [data-act='arrive'] button").await;
     until(&browser, "the arrival", &format!("{this}.textContent.includes('你已到达')"), SOON).await;
 
-    browser.click(".call a[href$='#resolve']").await;
+    click(&browser, ".call a[href$='#resolve']").await;
     let page = browser.wait_css("#resolve form", SOON).await;
     drop(page);
     nothing_closes_without_outcome_and_follow_up(&stage, &browser).await;
@@ -50,11 +50,11 @@ async fn sound_is_asked_for_and_turned_on(browser: &Browser) {
     until(browser, "the panel", "!document.querySelector('[data-sound-panel]').hidden", SOON).await;
     browser.wait_text("声音未开启", SOON).await;
     assert_eq!(ask(browser, "return board.dataset.counted").await, "seen", "a board without sound is no ear");
-    browser.click("[data-sound-begin]").await;
+    click(browser, "[data-sound-begin]").await;
     browser.wait_text("听到提示音了吗", SOON).await;
     let tested = ask(browser, "return board.dataset.tested").await;
     assert_eq!(tested, "yes", "a test tone is played");
-    browser.click("[data-sound-yes]").await;
+    click(browser, "[data-sound-yes]").await;
     browser.wait_text("声音已开启", SOON).await;
     until(browser, "the server's notice", "board.dataset.counted === 'heard'", SOON).await;
 }
@@ -95,7 +95,7 @@ async fn reading_another_page_keeps_the_sound(stage: &Stage, browser: &Browser) 
 }
 
 async fn nothing_closes_without_outcome_and_follow_up(stage: &Stage, browser: &Browser) {
-    browser.click("#resolve form button.primary").await;
+    click(browser, "#resolve form button.primary").await;
     let errors = browser.wait_css("#errors", SOON).await.text().await.unwrap();
     for words in ["请选择结果", "请写明做了什么", "请选择是否需要跟进"] {
         assert!(errors.contains(words), "no {words} in:\n{errors}");
@@ -103,20 +103,20 @@ async fn nothing_closes_without_outcome_and_follow_up(stage: &Stage, browser: &B
     let token = stage.token("nurse").await;
     let incident = stage.incident_at(&token, CALLER_PLACE).await;
     assert_eq!(incident["status"], "on_site", "a refused form closes nothing");
-    browser.click("#errors a[href='#action']").await;
+    click(browser, "#errors a[href='#action']").await;
     until(browser, "the field", "document.activeElement.id === 'action'", SOON).await;
     browser.fill("#action", "协助如厕，无受伤").await;
-    browser.click("label:has(input[name='outcome'][value='real'])").await;
-    browser.click("label:has(input[name='follow_up'][value='needed'])").await;
-    browser.click("#resolve form button.primary").await;
+    click(browser, "label:has(input[name='outcome'][value='real'])").await;
+    click(browser, "label:has(input[name='follow_up'][value='needed'])").await;
+    click(browser, "#resolve form button.primary").await;
     browser.wait_text("请写明跟进内容", SOON).await;
     let kept = ask(browser, "return document.getElementById('action').value").await;
     assert_eq!(kept, "协助如厕，无受伤", "a refused form keeps what was typed");
 }
 
 async fn it_is_closed(browser: &Browser) {
-    browser.click("label:has(input[name='follow_up'][value='none'])").await;
-    browser.click("#resolve form button.primary").await;
+    click(browser, "label:has(input[name='follow_up'][value='none'])").await;
+    click(browser, "#resolve form button.primary").await;
     let resolution = browser.wait_css("[aria-labelledby='resolution-title']", SOON).await.text().await.unwrap();
     for words in ["真实", "协助如厕，无受伤", "不需要跟进", "演示护理员"] {
         assert!(resolution.contains(words), "no {words} in:\n{resolution}");

@@ -6,7 +6,7 @@ use serde_json::Value;
 use songhe_testkit::{Browser, Proxy, Screen, eventually_true};
 
 use crate::stage::{
-    CALLER, CALLER_PLACE, LIVE, SECOND_CALLER, SOON, Stage, ask, call, open_board, sign_in, turn_sound_on, until,
+    CALLER, CALLER_PLACE, LIVE, SECOND_CALLER, SOON, Stage, ask, call, click, open_board, sign_in, turn_sound_on, until,
 };
 
 const SECOND_PLACE: &str = "枫林里 1 号 102 室";
@@ -51,7 +51,7 @@ async fn a_cut_is_seen_within_25_seconds_and_the_board_catches_up_afterwards() {
     assert_eq!(ask(&browser, "return board.dataset.sounding").await, "high", "it goes on ringing");
 
     proxy.cut();
-    browser.click(".call [data-act='acknowledge'] button").await;
+    click(&browser, ".call [data-act='acknowledge'] button").await;
     browser.wait_text(NETWORK_WORDS, SOON).await;
     let button = format!("{this}.querySelector('[data-act] button')");
     until(&browser, "the button", &format!("!{button}.hasAttribute('aria-disabled')"), SOON).await;
@@ -64,7 +64,7 @@ async fn a_cut_is_seen_within_25_seconds_and_the_board_catches_up_afterwards() {
     until(&browser, "the board's return", LIVE, Duration::from_secs(30)).await;
     let taken = format!("{}?.textContent.includes('演示护士 is on it')", call(SECOND_PLACE));
     until(&browser, "what happened meanwhile", &taken, SOON).await;
-    browser.click(&format!("#{}-act", first["id"].as_str().unwrap())).await;
+    click(&browser, &format!("#{}-act", first["id"].as_str().unwrap())).await;
     until(&browser, "the answer", &format!("{this}.dataset.unanswered === 'no'"), SOON).await;
     until(&browser, "silence", "board.dataset.sounding === ''", SOON).await;
     drop(browser);
@@ -85,14 +85,14 @@ async fn a_lost_answer_is_one_acknowledgement() {
 
     // Every answer is lost, the stream's as well: the server carries the press out, and the board does not hear of it.
     proxy.lose_replies(10_000);
-    browser.click(&format!("#{id}-act")).await;
+    click(&browser, &format!("#{id}-act")).await;
     browser.wait_text(NETWORK_WORDS, SOON).await;
     eventually_true("the acknowledgement", SOON, || async { acknowledgements(&stage.get(&token, &path).await) == 1 })
         .await;
     let button = format!("{this}.querySelector('[data-act] button')");
     until(&browser, "the button", &format!("!{button}.hasAttribute('aria-disabled')"), SOON).await;
     assert_eq!(ask(&browser, "return board.dataset.sounding").await, "high", "unheard, it goes on ringing");
-    browser.click(&format!("#{id}-act")).await;
+    click(&browser, &format!("#{id}-act")).await;
     let sending = format!("{button}.hasAttribute('aria-disabled')");
     until(&browser, "the second press", &sending, SOON).await;
     until(&browser, "its end", &format!("!({sending})"), SOON).await;

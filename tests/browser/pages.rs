@@ -81,7 +81,7 @@ impl Page {
 /// What is wrong with the words and the size of the page, in sentences.
 const FAULTS: &str = r#"
 const faults = [];
-const skip = "script,style,code,pre,.mono,[lang],input,textarea,noscript,.demo-accounts td";
+const skip = "script,style,code,pre,.mono,[lang]:not(html),input,textarea,noscript,.demo-accounts td";
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 const english = document.documentElement.lang === "en";
 for (let node = walker.nextNode(); node; node = walker.nextNode()) {

@@ -7,7 +7,7 @@ use songhe_testkit::{Browser, Screen, is_long_profile};
 
 use crate::accessible::furnish;
 use crate::pages::{PAGES, SCREENS, light};
-use crate::stage::{CALLER_PLACE, SOON, Stage, call, open_board, sign_in, turn_sound_on, until};
+use crate::stage::{CALLER_PLACE, SOON, Stage, call, click, open_board, sign_in, turn_sound_on, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_screens_are_pictured() {
@@ -43,7 +43,6 @@ fn all() -> Vec<(bool, Screen, &'static str)> {
 async fn board(browser: &Browser, stage: &Stage, language: &str) {
     browser.goto(&stage.url("/sign-in")).await.unwrap();
     shoot(browser, "sign-in", language, &all()).await;
-    sign_in(browser, &stage.url(""), "carer").await;
     let proxy = songhe_testkit::Proxy::start(stage.address()).await;
     let base = format!("http://{}", proxy.address());
     sign_in(browser, &base, "carer").await;
@@ -59,7 +58,7 @@ async fn board(browser: &Browser, stage: &Stage, language: &str) {
     until(browser, "the stale badge", stale, Duration::from_secs(40)).await;
     shoot(browser, "board-stale", language, &all()).await;
     proxy.cut();
-    browser.click(".call [data-act='acknowledge'] button").await;
+    click(browser, ".call [data-act='acknowledge'] button").await;
     until(browser, "the words", "!document.querySelector('[data-failed]').hidden", SOON).await;
     shoot(browser, "board-undelivered", language, &all()).await;
 }
@@ -84,6 +83,8 @@ async fn shoot(browser: &Browser, name: &str, language: &str, views: &[(bool, Sc
     for (night, screen, size) in views {
         browser.resize(*screen).await;
         light(browser, *night).await;
+        // Colours fade into each other.
+        until(browser, "the end of all movement", "document.getAnimations().every(a => !(a instanceof CSSTransition))", SOON).await;
         let time = if *night { "night" } else { "day" };
         browser.shoot(&format!("{name}-{language}-{time}-{size}")).await;
     }

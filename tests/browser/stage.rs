@@ -239,3 +239,13 @@ pub async fn streams(stage: &Stage, count: i64) {
     let what = format!("{count} open streams");
     eventually_true(&what, SOON, || async { stage.open_streams().await == count }).await;
 }
+
+/// Scrolls there, as a hand does (the bar at a tablet's bottom covers what lies below it), and clicks; on the board
+/// once it is at rest: what has just moved below a finger cannot be pressed by mistake.
+pub async fn click(browser: &Browser, css: &str) {
+    browser.wait_css(css, SOON).await;
+    until(browser, "the calls at rest", "!document.getElementById('calls')?.dataset.settling", SOON).await;
+    let quoted = serde_json::to_string(css).unwrap();
+    ask(browser, &format!("document.querySelector({quoted})?.scrollIntoView({{block: 'center', behavior: 'instant'}})")).await;
+    browser.click(css).await;
+}

@@ -28,3 +28,5 @@ use std::time::Duration;
 
 /// Long enough for anything that is done at once, on a machine that is busy.
 pub const SOON: Duration = Duration::from_secs(20);
+/// Longer than a message's lease: one that was on its way when its server died is sent again after 30 s.
+pub const AFTER_A_KILL: Duration = Duration::from_secs(60);

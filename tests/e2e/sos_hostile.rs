@@ -21,15 +21,15 @@ both_databases! {
         // Another device's topic. (MQTT 3.1.1 has no way to say no.)
         publish_as(&broker, &own.serial, own, &format!("songhe/v1/{}/event", other.serial), SOS).await;
         server.wait_for_log("MQTT topic refused", SOON).await;
-        let wrong = Button { secret: "0".repeat(32), ..own.clone() };
+        let wrong = Button { secret: "f".repeat(32), ..own.clone() };
         assert!(!publish(&broker, &wrong, "event", SOS).await.ok, "a wrong password was let in");
-        let stranger = Button { serial: "SH-7777".into(), secret: "0".repeat(32) };
+        let stranger = Button { serial: "SH-7777".into(), secret: "f".repeat(32) };
         assert!(!publish(&broker, &stranger, "event", SOS).await.ok, "an unknown device was let in");
         assert!(!publish_as(&broker, &other.serial, own, &format!("songhe/v1/{}/event", own.serial), SOS).await.ok);
         server.wait_for_log("MQTT sign-in refused", SOON).await;
         // One id is enough to sign in, and none to be somebody else: with 70 KB the connection ends.
         let oversized = publish(&broker, own, "event", &vec![b'x'; 70_000]).await;
-        assert!(!oversized.ok || oversized.said.contains("rror"), "70 KB were accepted: {}", oversized.said);
+        assert!(!oversized.ok, "70 KB were accepted: {}", oversized.said);
         unharmed(&mut server, &admin, own, &broker).await;
     }
 
@@ -46,7 +46,7 @@ both_databases! {
         let Wiring::External(mosquitto) = wiring else { unreachable!() };
         linked(&mosquitto, 1).await;
         let (own, other, broker) = (&world.buttons[0], &world.buttons[1], mosquitto.address());
-        let wrong = Button { secret: "0".repeat(32), ..own.clone() };
+        let wrong = Button { secret: "f".repeat(32), ..own.clone() };
         assert!(!publish(&broker, &wrong, "event", SOS).await.ok, "a wrong password was let in");
         publish_as(&broker, &own.serial, own, &format!("songhe/v1/{}/event", other.serial), SOS).await;
         // Mosquitto carries what the embedded broker would not.
@@ -66,7 +66,8 @@ async fn quarantined(own: &Button, broker: &str, server: &mut songhe_testkit::Se
         "{\"id\":\"1-\u{0}\",\"event\":\"\u{202e}sos\"}".as_bytes(),
     ];
     for payload in garbage {
-        assert!(publish(broker, own, "event", payload).await.ok, "kept is acknowledged, or it comes for ever");
+        let sent = publish(broker, own, "event", payload).await;
+        assert!(sent.ok, "kept is acknowledged, or it comes for ever: {payload:?}: {}", sent.said);
     }
     let huge = format!(r#"{{"id":"1-2","event":"test","detail":"{}"}}"#, "x".repeat(20_000));
     assert!(publish(broker, own, "event", huge.as_bytes()).await.ok);

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel::{PgConnection, SqliteConnection, sql_query};
+use diesel::{Connection as _, PgConnection, SqliteConnection, sql_query};
 use songhe_testkit::TestDb;
 
 #[derive(QueryableByName)]

@@ -13,7 +13,7 @@ use songhe_incidents::model::{Channel, Target};
 use songhe_incidents::{Priority, webhook};
 use songhe_kernel::db::{Kind as DbKind, migrate};
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
-use songhe_kernel::{Clock, FacilityId, ManualClock, Moment, Result, SharedClock, SystemClock, Tx, UserId};
+use songhe_kernel::{Clock as _, FacilityId, ManualClock, Moment, Result, SharedClock, SystemClock, Tx, UserId};
 use songhe_registry::{
     self as registry, Duty, FacilityKind, NewContact, NewFacility, NewPlace, NewResident, NewShift, NewStaff, PlaceKind,
     Sex,
@@ -324,11 +324,6 @@ impl House {
     fn wake(&self) {
         self.server().db.wakes().timers.notify_one();
         self.server().db.wakes().effects.notify_one();
-    }
-
-    /// Seconds since noon, by the wall clock.
-    pub fn since_noon(&self) -> i64 {
-        self.clock.now().seconds_since(noon())
     }
 }
 

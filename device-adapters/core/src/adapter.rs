@@ -95,6 +95,9 @@ pub enum DecodeError {
     /// The topic is none of this adapter's.
     #[error("the topic is not one of this adapter")]
     Topic,
+    /// The server's own word: some brokers send it back to whoever listens to the topic.
+    #[error("the message is the server's own")]
+    Own,
     /// The device key in the topic is malformed.
     #[error("the topic names no valid device: {0}")]
     Device(#[from] DeviceKeyError),

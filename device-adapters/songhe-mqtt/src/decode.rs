@@ -211,7 +211,8 @@ fn command_result(envelope: &Envelope<'_>, decoded: &mut Decoded) -> Result<(), 
     let Some(command_id) = decoded.message_id.take() else {
         return Err(DecodeError::field("id", "missing"));
     };
-    let raw = envelope.ok.ok_or_else(|| DecodeError::field("ok", "missing"))?;
+    // A device's answer says whether it worked; the word that a message is safe is ours.
+    let raw = envelope.ok.ok_or(DecodeError::Own)?;
     let ok = serde_json::from_str(raw.get()).map_err(|_| DecodeError::field("ok", "must be true or false"))?;
     let detail = text(envelope.detail, "detail", MAX_DETAIL, decoded);
     decoded.message_id = Some(format!("ack:{command_id}"));

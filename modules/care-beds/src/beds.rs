@@ -225,7 +225,7 @@ pub(crate) fn active_bed(
 ) -> Result<Option<CareBedId>> {
     Ok(care_bed::table
         .filter(care_bed::resident_id.eq(resident).and(care_bed::facility_id.eq(facility)))
-        .filter(care_bed::status.eq(Status::Active).and(care_bed::created_at.is_not_null().or(care_bed::created_at.le(at))))
+        .filter(care_bed::status.eq(Status::Active).and(care_bed::created_at.le(at)))
         .select(care_bed::id)
         .first(db)
         .optional()?)

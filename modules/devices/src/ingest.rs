@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use songhe_adapter_core::{Decoded, DeviceAdapter, EventKind, Inbound, Item, Quality, Reading};
+use songhe_adapter_core::{DecodeError, Decoded, DeviceAdapter, EventKind, Inbound, Item, Quality, Reading};
 use songhe_incidents::Kind;
 use songhe_kernel::{Database, Error, Moment, Result, Text, Tx};
 use songhe_registry::{PlaceId, ResidentId};
@@ -101,6 +101,8 @@ impl Ingest {
         };
         let decoded = match adapter.decode(inbound) {
             Ok(decoded) => decoded,
+            // Told by us, heard by us: nothing to keep.
+            Err(DecodeError::Own) => return Ok(Accepted::Duplicate),
             Err(error) => {
                 let serial = adapter.device_of(&message.topic).map(|key| key.as_str().to_owned());
                 return self.quarantine(message, serial, Reason::Undecodable, error.to_string()).await;

@@ -96,7 +96,7 @@ pub async fn run(
     let (client, events) = AsyncClient::new(options, UNDER_WAY);
     let (arrived, arrivals) = mpsc::channel(UNDER_WAY);
     let generation = Arc::new(AtomicU64::new(0));
-    let acknowledging = tokio::spawn(acknowledge(client.clone(), arrivals, ingest.clone(), generation.clone()));
+    let acknowledging = tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), generation.clone()));
     let poll = poll(events, client, lane, ingest, db, state.clone(), arrived, generation);
     tokio::select! {
         () = poll => {}
@@ -160,6 +160,7 @@ fn subscribe(client: AsyncClient, filters: Vec<SubscribeFilter>) {
 /// Stores messages side by side and acknowledges them in the order of arrival.
 async fn acknowledge(
     client: AsyncClient,
+    lane: Lane,
     mut arrivals: mpsc::Receiver<(u64, Publish)>,
     ingest: Arc<Ingest>,
     generation: Arc<AtomicU64>,
@@ -175,11 +176,23 @@ async fn acknowledge(
             }
             Some((born, stored)) = under_way.next(), if !under_way.is_empty() => {
                 let Ok(publish) = stored else { continue };
+                tell_device(&client, lane, &ingest, &publish).await;
                 if born == generation.load(Ordering::SeqCst) && client.ack(&publish).await.is_err() {
                     return;
                 }
             }
         }
+    }
+}
+
+/// Tells a device that its event is safe, so that it need not repeat it. Of QoS 0: a full window of outgoing messages
+/// must not hold back acknowledgements, and a device that missed it repeats and is told again.
+async fn tell_device(client: &AsyncClient, lane: Lane, ingest: &Ingest, publish: &Publish) {
+    if lane == Lane::Emergency
+        && let Some(answer) = ingest.acknowledgement(&publish.topic, &publish.payload)
+        && let Err(error) = client.publish(answer.topic, QoS::AtMostOnce, false, answer.payload).await
+    {
+        tracing::warn!(%error, "a device was not told that its message is safe");
     }
 }
 

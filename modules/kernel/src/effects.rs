@@ -103,9 +103,15 @@ pub(crate) fn enqueue(tx: &mut Tx<'_>, new: NewEffect) -> Result<EffectId> {
     Ok(id)
 }
 
+/// The latest time that an attempt can be set for. One that stands at a later time was set before the clock was set back,
+/// and is due: waiting for the clock to catch up would keep a call for help for as long.
+fn latest(now: Moment) -> Moment {
+    now.plus_seconds(MAX_BACKOFF_S)
+}
+
 fn some_are_due(db: &mut Db, now: Moment) -> Result<bool> {
     let due: Option<i64> = effect::table
-        .filter(effect::status.eq("queued").and(effect::next_at.le(now)))
+        .filter(effect::status.eq("queued").and(effect::next_at.le(now).or(effect::next_at.gt(latest(now)))))
         .select(effect::id)
         .first(db)
         .optional()?;
@@ -116,7 +122,8 @@ fn some_are_due(db: &mut Db, now: Moment) -> Result<bool> {
 fn claim(tx: &mut Tx<'_>, instance: &str) -> Result<Vec<Effect>> {
     let db_ms = database_unix_ms(tx.db())?;
     let now = tx.now();
-    let free = effect::status.eq("queued").and(effect::next_at.le(now)).and(effect::leased_until_ms.lt(db_ms));
+    let due = effect::next_at.le(now).or(effect::next_at.gt(latest(now)));
+    let free = effect::status.eq("queued").and(due).and(effect::leased_until_ms.lt(db_ms));
     let ids: Vec<i64> =
         effect::table.filter(free).order(effect::next_at.asc()).limit(BATCH).select(effect::id).load(tx.db())?;
     if ids.is_empty() {

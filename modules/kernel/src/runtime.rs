@@ -1,5 +1,6 @@
 //! Start and end of the background loops: event cursors, timers, effects, the server's number.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -40,43 +41,48 @@ pub async fn open(settings: &DatabaseSettings, clock: SharedClock) -> Result<Ope
     Ok(Opened { db, number, instance })
 }
 
+/// Takes the number that was never taken or was let go longest ago. Ids are made of time and number: a server that starts
+/// again after its clock was set back must not make the ids of that hour a second time.
 fn take_number(db: &mut Db, instance: &str) -> Result<u16> {
     let now_ms = database_unix_ms(db)?;
     let leases: Vec<(i16, i64)> = server_lease::table
-        .order(server_lease::number.asc())
+        .order((server_lease::leased_until_ms.asc(), server_lease::number.asc()))
         .select((server_lease::number, server_lease::leased_until_ms))
         .load(db)?;
+    let known: HashSet<i16> = leases.iter().map(|(number, _)| *number).collect();
+    let unused = (0..=MAX_SERVER.cast_signed()).filter(|number| !known.contains(number)).map(|number| (number, None));
+    let free = leases.iter().filter(|(_, until)| *until < now_ms).map(|(number, until)| (*number, Some(*until)));
     let until = now_ms + NUMBER_LEASE_MS;
-    for number in 0..=MAX_SERVER.cast_signed() {
-        let taken = match leases.iter().find(|(known, _)| *known == number) {
-            Some((_, leased_until)) if *leased_until >= now_ms => false,
-            Some((_, leased_until)) => {
-                let free = server_lease::table.find(number).filter(server_lease::leased_until_ms.eq(*leased_until));
-                diesel::update(free)
-                    .set((server_lease::instance.eq(instance), server_lease::leased_until_ms.eq(until)))
-                    .execute(db)?
-                    == 1
-            }
-            None => {
-                use crate::db::BothExt;
-                diesel::insert_into(server_lease::table)
-                    .values((
-                        server_lease::number.eq(number),
-                        server_lease::instance.eq(instance),
-                        server_lease::leased_until_ms.eq(until),
-                    ))
-                    .on_conflict(server_lease::number)
-                    .do_nothing()
-                    .both()
-                    .execute(db)?
-                    == 1
-            }
-        };
-        if taken {
+    for (number, before) in unused.chain(free) {
+        if take(db, instance, number, before, until)? {
             return Ok(number.cast_unsigned());
         }
     }
     Err(Error::internal("all server numbers are taken"))
+}
+
+/// `before`: until when it was taken, if it ever was. Answers whether nobody else was quicker.
+fn take(db: &mut Db, instance: &str, number: i16, before: Option<i64>, until: i64) -> Result<bool> {
+    use crate::db::BothExt;
+    let taken = match before {
+        Some(before) => {
+            let free = server_lease::table.find(number).filter(server_lease::leased_until_ms.eq(before));
+            diesel::update(free)
+                .set((server_lease::instance.eq(instance), server_lease::leased_until_ms.eq(until)))
+                .execute(db)?
+        }
+        None => diesel::insert_into(server_lease::table)
+            .values((
+                server_lease::number.eq(number),
+                server_lease::instance.eq(instance),
+                server_lease::leased_until_ms.eq(until),
+            ))
+            .on_conflict(server_lease::number)
+            .do_nothing()
+            .both()
+            .execute(db)?,
+    };
+    Ok(taken == 1)
 }
 
 async fn renew_number(db: Database, instance: String, mut stop: watch::Receiver<bool>) {
@@ -88,7 +94,7 @@ async fn renew_number(db: Database, instance: String, mut stop: watch::Receiver<
         let (me, over) = (instance.clone(), *stop.borrow());
         let renewed = db
             .write(move |tx| {
-                let until = if over { 0 } else { database_unix_ms(tx.db())? + NUMBER_LEASE_MS };
+                let until = database_unix_ms(tx.db())? + if over { 0 } else { NUMBER_LEASE_MS };
                 Ok(diesel::update(server_lease::table.filter(server_lease::instance.eq(&me)))
                     .set(server_lease::leased_until_ms.eq(until))
                     .execute(tx.db())?)

@@ -100,7 +100,7 @@ function show(html) {
   if (side && newSide) reconcile(side, newSide);
   const arrived = waiting().filter((call) => !known.has(call.id));
   if (arrived.length > 0) {
-    find("announce").textContent = arrived.map((call) => call.dataset.say).join("；");
+    find("announce").textContent = arrived.map((call) => call.dataset.say).join(words.semicolon);
     // A pause covers the calls that were there when it was pressed, never a new one.
     endPause();
   }
@@ -130,7 +130,7 @@ function running(ms) {
 function until(ms) {
   const s = Math.ceil(ms / 1000);
   if (s <= 0) return words.now;
-  return s < 120 ? `${s} ${words["seconds-later"]}` : `${Math.ceil(s / 60)} ${words["minutes-later"]}`;
+  return s < 120 ? words["in-seconds"].replace("#", s) : words["in-minutes"].replace("#", Math.ceil(s / 60));
 }
 function tick() {
   const now = serverNow();

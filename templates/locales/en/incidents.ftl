@@ -76,10 +76,12 @@ incidents-rung-waiting = Waiting
 incidents-rung-sending = being told
 incidents-rung-passed = passed over
 incidents-rung-told = told
-incidents-rung-next = to be told
+incidents-rung-next-before = to be told
+incidents-rung-next-after = {""}
 incidents-rung-stopped = no longer needed
 incidents-ladder-progress = Who has been told
-incidents-exhausted = Everyone on the list was told and nobody answered. Go now.
+incidents-exhausted = The list is at its end and nobody answered. Go now.
+incidents-exhausted-calm = The list is at its end and nobody has taken it yet.
 
 ## Alarm board
 incidents-open = Waiting
@@ -130,9 +132,9 @@ incidents-error-server = The server failed and this did not arrive. Press again,
 incidents-unit-minutes = min
 incidents-unit-hours = h
 incidents-unit-days = d
-incidents-unit-seconds-later = s until
-incidents-unit-minutes-later = min until
-incidents-unit-now = now:
+incidents-in-seconds = in { $n } s
+incidents-in-minutes = in { $n } min
+incidents-unit-now = now
 
 ## One alarm
 incidents-story = The whole story

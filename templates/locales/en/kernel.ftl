@@ -75,8 +75,9 @@ kernel-disabled = Disabled
 kernel-data-as-of = As of
 kernel-saved = Saved
 kernel-dash = —
-kernel-list-separator = ,
-kernel-semicolon = ;
+kernel-list-separator = {", "}
+kernel-semicolon = {"; "}
+kernel-colon = {": "}
 
 ## Home
 kernel-home-hello = Hello, { $name }

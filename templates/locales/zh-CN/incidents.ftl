@@ -76,10 +76,12 @@ incidents-rung-waiting = 等待
 incidents-rung-sending = 正在通知
 incidents-rung-passed = 已跳过
 incidents-rung-told = 已通知
-incidents-rung-next = 通知
+incidents-rung-next-before = {""}
+incidents-rung-next-after = 通知
 incidents-rung-stopped = 不再通知
 incidents-ladder-progress = 通知进度
-incidents-exhausted = 已通知到最后一级，仍无人应答，请立即前往
+incidents-exhausted = 通知名单已走完，仍无人应答，请立即前往
+incidents-exhausted-calm = 通知名单已走完，还没有人接手
 
 ## 告警板
 incidents-open = 待处理
@@ -130,8 +132,8 @@ incidents-error-server = 服务器出错，操作未送达，请再按一次或�
 incidents-unit-minutes = 分
 incidents-unit-hours = 小时
 incidents-unit-days = 天
-incidents-unit-seconds-later = 秒后
-incidents-unit-minutes-later = 分后
+incidents-in-seconds = { $n } 秒后
+incidents-in-minutes = { $n } 分钟后
 incidents-unit-now = 即将
 
 ## 告警详情

@@ -77,6 +77,7 @@ kernel-saved = 已保存
 kernel-dash = —
 kernel-list-separator = 、
 kernel-semicolon = ；
+kernel-colon = ：
 
 ## 工作台
 kernel-home-hello = { $name }，您好

@@ -1,0 +1,150 @@
+//! Starting: what is wrong stops it with a sentence that tells the mend; commands do what they say.
+
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use songhe_testkit::{Kind, Server, TestDb, both_databases, free_port, http, run_test};
+
+use crate::SOON;
+use crate::api::Api;
+use crate::world::{MIGRATED, PASSWORD, Plan, Wiring, program, start_program, toml};
+
+/// A start that must fail: answers what it said.
+fn refused(config: &str) -> String {
+    let (status, log) = Server::setup(program()).config(config).run_to_end(SOON);
+    assert_eq!(status.code(), Some(1), "it said:\n{log}");
+    log
+}
+
+fn holds(log: &str, words: &[&str]) {
+    for word in words {
+        assert!(log.contains(word), "{word:?} is missing in:\n{log}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_told_with_its_mend() {
+    holds(&refused("[server]\nlisen = \"127.0.0.1:0\"\n"), &["lisen", "listen", "docs/configuration.md"]);
+    holds(&refused("[server]\nworkers = \"many\"\n"), &["workers"]);
+    holds(&refused("[server]\nzone = \"Shanghai\"\n"), &["server.zone", "Asia/Shanghai"]);
+    holds(&refused("[database]\nurl = \"mysql://x\"\n"), &["database.url", "sqlite:", "postgres://"]);
+    holds(&refused("[mqtt]\nmode = \"external\"\npassword = \"change-me\"\n"), &["mqtt.password", "openssl rand"]);
+    holds(&refused("[metrics]\ntoken = \"secret\"\n"), &["metrics.token"]);
+    holds(&refused("[server]\nlisten = \"0.0.0.0:0\"\n"), &["0.0.0.0:0", "tls.certificate", "songhe cert", "trusted_proxies"]);
+    holds(&refused("[tls]\nkey = \"key.pem\"\n"), &["tls.certificate", "tls.key"]);
+    holds(&refused("[tls]\nkey = \"no.pem\"\ncertificate = \"no.pem\"\n[database]\nurl=\"sqlite:{dir}/a.db\"\n"), &["no.pem"]);
+}
+
+#[test]
+fn the_environment_is_checked_as_the_file_is() {
+    let setup = Server::setup(program()).env("SONGHE_SERVER__LISEN", "127.0.0.1:0");
+    let (status, log) = setup.run_to_end(SOON);
+    assert_eq!(status.code(), Some(1));
+    holds(&log, &["lisen"]);
+}
+
+#[test]
+fn an_unreachable_database_is_told_in_time() {
+    let config = format!("[database]\nurl = \"postgres://songhe@127.0.0.1:{}/songhe\"\n", free_port());
+    let started = Instant::now();
+    let log = refused(&config);
+    assert!(started.elapsed() < Duration::from_secs(15));
+    holds(&log, &["database"]);
+}
+
+#[test]
+fn a_port_in_use_is_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let database = "[database]\nurl = \"sqlite:{dir}/songhe.db\"\n";
+    let log = refused(&format!("{database}[server]\nlisten = \"{address}\"\n"));
+    holds(&log, &[&address.to_string(), "in use"]);
+    let log = refused(&format!("{database}[server]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"{address}\"\n"));
+    holds(&log, &[&address.to_string(), "in use"]);
+}
+
+both_databases! {
+    fn check_tells_whether_it_would_start(db: TestDb) {
+        let config = toml(&db, &Wiring::Embedded);
+        let run = |command: &str| {
+            let setup = Server::setup(program()).args(&[command, "--config", "{config}"]);
+            setup.config(&config).run_to_end(SOON)
+        };
+        let (status, said) = run("check");
+        assert!(status.success(), "{said}");
+        holds(&said, &["configuration: good", "database:"]);
+        let (status, said) = run("migrate");
+        assert!(status.success(), "{said}");
+        let (status, said) = run("check");
+        assert!(status.success() && said.contains("up to date"), "{said}");
+        let broken = format!("{config}\n[metrics]\ntoken = \"short\"\n");
+        let setup = Server::setup(program()).args(&["check", "--config", "{config}"]).config(&broken);
+        let (status, said) = setup.run_to_end(SOON);
+        assert!(!status.success() && said.contains("metrics.token"), "{said}");
+    }
+
+    async fn a_first_account_is_made_from_the_command_line(db: TestDb) {
+        let server = Server::setup(program()).config(&toml(&db, &Wiring::Embedded)).start();
+        let config = server.dir().join("songhe.toml").display().to_string();
+        let add = ["user", "add", "boss", "--name", "院长", "--role", "system_admin", "--config", &config];
+        assert!(with_password(&add, "short").1.contains("8"), "a short password was taken");
+        let (made, said) = with_password(&add, PASSWORD);
+        assert!(made, "{said}");
+        let boss = Api::sign_in(&server.url(""), "boss").await;
+        assert_eq!(boss.get("/api/v1/me").await["username"], "boss");
+        let (again, said) = with_password(&add, PASSWORD);
+        assert!(!again && said.contains("boss"), "the same name twice: {said}");
+        // A new password ends what the old one opened.
+        let (changed, said) = with_password(&["user", "password", "boss", "--config", &config], "another-password");
+        assert!(changed, "{said}");
+        assert_eq!(boss.status("GET", "/api/v1/me").await, 401);
+        Api::sign_in_with(http::client(), &server.url(""), "boss", "another-password").await;
+        let (_, said) = with_password(&["user", "add", "x2", "--name", "x", "--role", "king", "--config", &config], PASSWORD);
+        holds(&said, &["king", "system_admin", "carer"]);
+    }
+
+    async fn an_interrupt_ends_it_within_three_seconds_with_streams_open(db: TestDb) {
+        let (_, mut server) = start_program(&db, &Plan::default()).await;
+        let carer = Api::sign_in(&server.url(""), "carer").await;
+        let mut streams = vec![carer.stream().await, carer.stream().await];
+        for stream in &mut streams {
+            stream.expect("the greeting", SOON, |event| event.event == "hello").await;
+        }
+        let asked = Instant::now();
+        server.signal("INT");
+        songhe_testkit::poll_until("the end", Duration::from_secs(10), || !server.is_running());
+        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    }
+}
+
+fn with_password(args: &[&str], password: &str) -> (bool, String) {
+    use std::io::Write;
+    let mut command = Command::new(program());
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may end before it has asked.
+    let _ = writeln!(child.stdin.take().unwrap(), "{password}");
+    let output = child.wait_with_output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+fn a_bearer_of_the_wrong_password_is_slowed_down() {
+    run_test(async {
+        let db = TestDb::create(Kind::Sqlite, &MIGRATED);
+        let (_, server) = start_program(&db, &Plan::default()).await;
+        let client = http::client();
+        let attempt = || async {
+            let body = json!({ "username": "carer", "password": "not-the-password" });
+            client.post(server.url("/api/v1/session")).json(&body).send().await.unwrap().status().as_u16()
+        };
+        let mut answers = Vec::new();
+        for _ in 0..7 {
+            answers.push(attempt().await);
+        }
+        assert_eq!(answers[..5], [401; 5]);
+        assert_eq!(answers[5..], [429; 2]);
+    });
+}
