@@ -84,7 +84,13 @@ async fn shoot(browser: &Browser, name: &str, language: &str, views: &[(bool, Sc
         browser.resize(*screen).await;
         light(browser, *night).await;
         // Colours fade into each other.
-        until(browser, "the end of all movement", "document.getAnimations().every(a => !(a instanceof CSSTransition))", SOON).await;
+        until(
+            browser,
+            "the end of all movement",
+            "document.getAnimations().every(a => !(a instanceof CSSTransition))",
+            SOON,
+        )
+        .await;
         let time = if *night { "night" } else { "day" };
         browser.shoot(&format!("{name}-{language}-{time}-{size}")).await;
     }

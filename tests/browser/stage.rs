@@ -246,6 +246,10 @@ pub async fn click(browser: &Browser, css: &str) {
     browser.wait_css(css, SOON).await;
     until(browser, "the calls at rest", "!document.getElementById('calls')?.dataset.settling", SOON).await;
     let quoted = serde_json::to_string(css).unwrap();
-    ask(browser, &format!("document.querySelector({quoted})?.scrollIntoView({{block: 'center', behavior: 'instant'}})")).await;
+    ask(
+        browser,
+        &format!("document.querySelector({quoted})?.scrollIntoView({{block: 'center', behavior: 'instant'}})"),
+    )
+    .await;
     browser.click(css).await;
 }

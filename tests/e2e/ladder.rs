@@ -87,7 +87,10 @@ async fn climbs(db: TestDb) {
     house.pass_seconds(1);
     let first = receiver.wait_for(1, SOON).await.remove(0);
     assert_eq!(check_signature(&first), noon().unix_ms() / 1000 + 60);
-    assert_eq!((first.json()["incident"].as_str(), first.json()["target"].as_str()), (Some(id.as_str()), Some("on_call")));
+    assert_eq!(
+        (first.json()["incident"].as_str(), first.json()["target"].as_str()),
+        (Some(id.as_str()), Some("on_call"))
+    );
 
     house.pass_seconds(60);
     receiver.wait_for(2, SOON).await;

@@ -74,7 +74,8 @@ async fn filled(db: TestDb) -> TestDb {
     let telemetry = br#"{"id":"1-2","readings":[{"kind":"heart_rate","value":72,"unit":"/min"}]}"#;
     crate::mqtt::publish(&house.broker(), &house.world.buttons[0], "telemetry", telemetry).await;
     let url = house.db.url().to_owned();
-    eventually_true("a care bed's call", SOON, || async { Connection::open(&house.db).count("care_bed_call") == 1 }).await;
+    eventually_true("a care bed's call", SOON, || async { Connection::open(&house.db).count("care_bed_call") == 1 })
+        .await;
     house.close().await;
     assert!(!url.is_empty());
     house.db
@@ -108,7 +109,9 @@ fn indexes(db: &TestDb) -> BTreeSet<String> {
 /// Everything that a migration makes, in words.
 fn shape(db: &TestDb) -> BTreeSet<String> {
     let sql = match db.kind() {
-        Kind::Sqlite => "SELECT type || ' ' || name || ' ' || COALESCE(sql, '') AS line FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%'",
+        Kind::Sqlite => {
+            "SELECT type || ' ' || name || ' ' || COALESCE(sql, '') AS line FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%'"
+        }
         Kind::Postgres => {
             "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' || \
              COALESCE(column_default, '') AS line FROM information_schema.columns WHERE table_schema = 'public' \
@@ -146,7 +149,8 @@ async fn restored(db: TestDb) {
     let mut stream = carer.stream().await;
     house.press(0, "1-1").await;
     stream.expect("the call", SOON, |event| is_change(event, "raised")).await;
-    eventually_true("the care bed's call", SOON, || async { Connection::open(&house.db).count("care_bed_call") == 1 }).await;
+    eventually_true("the care bed's call", SOON, || async { Connection::open(&house.db).count("care_bed_call") == 1 })
+        .await;
     house.close().await;
     let mut connection = Connection::open(&house.db);
     let epoch = "meta WHERE key = 'epoch' AND CAST(value AS BIGINT) > 1";

@@ -140,7 +140,8 @@ impl Ear {
     }
 
     async fn hears(&mut self, payload: &str) {
-        let is_it = |packet: &Packet| matches!(packet, Packet::Publish(publish) if publish.payload == payload.as_bytes());
+        let is_it =
+            |packet: &Packet| matches!(packet, Packet::Publish(publish) if publish.payload == payload.as_bytes());
         self.until(payload, is_it).await;
     }
 

@@ -32,9 +32,15 @@ fn a_mistake_in_the_configuration_is_told_with_its_mend() {
     holds(&refused("[database]\nurl = \"mysql://x\"\n"), &["database.url", "sqlite:", "postgres://"]);
     holds(&refused("[mqtt]\nmode = \"external\"\npassword = \"change-me\"\n"), &["mqtt.password", "openssl rand"]);
     holds(&refused("[metrics]\ntoken = \"secret\"\n"), &["metrics.token"]);
-    holds(&refused("[server]\nlisten = \"0.0.0.0:0\"\n"), &["0.0.0.0:0", "tls.certificate", "songhe cert", "trusted_proxies"]);
+    holds(
+        &refused("[server]\nlisten = \"0.0.0.0:0\"\n"),
+        &["0.0.0.0:0", "tls.certificate", "songhe cert", "trusted_proxies"],
+    );
     holds(&refused("[tls]\nkey = \"key.pem\"\n"), &["tls.certificate", "tls.key"]);
-    holds(&refused("[tls]\nkey = \"no.pem\"\ncertificate = \"no.pem\"\n[database]\nurl=\"sqlite:{dir}/a.db\"\n"), &["no.pem"]);
+    holds(
+        &refused("[tls]\nkey = \"no.pem\"\ncertificate = \"no.pem\"\n[database]\nurl=\"sqlite:{dir}/a.db\"\n"),
+        &["no.pem"],
+    );
 }
 
 #[test]

@@ -54,7 +54,10 @@ fn it_runs_beside_others_keeps_its_data_and_is_never_served_in_earnest() {
         let port = taken.local_addr().unwrap().port();
         let mut server = demo(data.path(), port, port);
         let log = server.log();
-        assert!(!server.url("/").contains(&format!(":{port}/")) && log.contains(&format!("port {port} is in use")), "{log}");
+        assert!(
+            !server.url("/").contains(&format!(":{port}/")) && log.contains(&format!("port {port} is in use")),
+            "{log}"
+        );
         assert!(log.contains(&server.url("")) && log.contains(server.mqtt_address()), "{log}");
         for user in ["admin", "manager", "nurse", "carer", "family", DEMO_PASSWORD] {
             assert!(log.contains(user), "{user} is missing in:\n{log}");

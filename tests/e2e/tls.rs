@@ -16,7 +16,8 @@ fn a_local_authority_is_made_once_and_speaks_http_2() {
     run_test(async {
         let dir = temp_dir();
         let out = dir.path().join("tls");
-        let cert = || Command::new(program()).args(["cert", "localhost", "127.0.0.1", "--out"]).arg(&out).output().unwrap();
+        let cert =
+            || Command::new(program()).args(["cert", "localhost", "127.0.0.1", "--out"]).arg(&out).output().unwrap();
         let made = cert();
         assert!(made.status.success(), "{made:?}");
         assert!(!cert().status.success(), "a second run would make phones distrust the first");

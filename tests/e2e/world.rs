@@ -15,8 +15,8 @@ use songhe_kernel::db::{Kind as DbKind, migrate};
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
 use songhe_kernel::{Clock as _, FacilityId, ManualClock, Moment, Result, SharedClock, SystemClock, Tx, UserId};
 use songhe_registry::{
-    self as registry, Duty, FacilityKind, NewContact, NewFacility, NewPlace, NewResident, NewShift, NewStaff, PlaceKind,
-    Sex,
+    self as registry, Duty, FacilityKind, NewContact, NewFacility, NewPlace, NewResident, NewShift, NewStaff,
+    PlaceKind, Sex,
 };
 use songhe_testkit::{Mosquitto, Template, TestDb};
 
@@ -134,8 +134,7 @@ fn fill(tx: &mut Tx<'_>, plan: &Plan) -> Result<World> {
 }
 
 fn account(tx: &mut Tx<'_>, name: &str, role: Role, at: Option<FacilityId>) -> Result<UserId> {
-    let user =
-        NewUser { username: name.into(), display_name: name.into(), password: HASH.clone(), locale: None };
+    let user = NewUser { username: name.into(), display_name: name.into(), password: HASH.clone(), locale: None };
     let id = create_user(tx, &user)?;
     grant_role(tx, id, role, at.map(|id| id.0))?;
     Ok(id)
@@ -211,9 +210,9 @@ pub fn mosquitto(world: &World) -> Mosquitto {
 pub async fn linked(broker: &Mosquitto, times: usize) {
     songhe_testkit::eventually_true("Songhe at the broker", crate::SOON, || async {
         let log = broker.log();
-        ["emergency", "telemetry"].iter().all(|lane| {
-            log.matches(&format!("Sending SUBACK to songhe-1-{lane}")).count() >= times
-        })
+        ["emergency", "telemetry"]
+            .iter()
+            .all(|lane| log.matches(&format!("Sending SUBACK to songhe-1-{lane}")).count() >= times)
     })
     .await;
 }
@@ -354,10 +353,7 @@ pub fn toml(db: &TestDb, wiring: &Wiring) -> String {
             format!("mode = \"external\"\nport = {}\npassword = \"{LINK_PASSWORD}\"", broker.port())
         }
     };
-    format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{}\"\n\n[mqtt]\n{mqtt}\n",
-        db.url()
-    )
+    format!("[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{}\"\n\n[mqtt]\n{mqtt}\n", db.url())
 }
 
 /// Seeds by the machine's clock and starts the program.

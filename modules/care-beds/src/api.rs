@@ -33,9 +33,8 @@ pub(crate) fn routes() -> Vec<Route> {
                 .returns::<Evidence>(),
         ),
         Route::get("/api/v1/care-beds/{id}", read, show).doc(ApiDoc::new("One care bed").returns::<CareBed>()),
-        Route::post("/api/v1/care-beds/{id}/status", write, change).doc(
-            ApiDoc::new("Suspend, resume or close a care bed").body::<Change>().returns::<CareBed>(),
-        ),
+        Route::post("/api/v1/care-beds/{id}/status", write, change)
+            .doc(ApiDoc::new("Suspend, resume or close a care bed").body::<Change>().returns::<CareBed>()),
     ]
 }
 

@@ -16,8 +16,7 @@ const RAISED: &str = "incidents.incident.raised";
 const RESOLVED: &str = "incidents.incident.resolved";
 
 /// The events that this module hears.
-pub(crate) const HEARD: &[&str] =
-    &[RAISED, "incidents.incident.acknowledged", "incidents.incident.arrived", RESOLVED];
+pub(crate) const HEARD: &[&str] = &[RAISED, "incidents.incident.acknowledged", "incidents.incident.arrived", RESOLVED];
 
 /// More calls than this in 30 days are counted from the newest back.
 const MAX_CALLS: i64 = 100_000;

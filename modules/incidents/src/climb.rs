@@ -254,17 +254,9 @@ fn mark_notified(tx: &mut Tx<'_>, id: IncidentId) -> Result<()> {
 
 /// What came of a message: told, or the rung is passed at its first failure while delivery goes on trying.
 pub(crate) fn on_effect(tx: &mut Tx<'_>, effect: &Effect, outcome: &Outcome) -> Result<()> {
-    let found: Option<(i64, i32, i32, String, Option<i32>, String, String)> = incident_rung::table
+    let found: Option<RungRow> = incident_rung::table
         .filter(incident_rung::effect_id.eq(effect.id.0))
-        .select((
-            incident_rung::incident_id,
-            incident_rung::round,
-            incident_rung::position,
-            incident_rung::target,
-            incident_rung::rank,
-            incident_rung::who,
-            incident_rung::state,
-        ))
+        .select(RungRow::as_select())
         .first(tx.db())
         .optional()?;
     // A test message is about an endpoint, not about an incident.
@@ -282,7 +274,7 @@ pub(crate) fn on_effect(tx: &mut Tx<'_>, effect: &Effect, outcome: &Outcome) -> 
     if let Some(fact) = fact.filter(|_| tell) {
         story::add(tx, id, None, &fact)?;
     }
-    if let Some((_, round, position, target, _, who, state)) = found {
+    if let Some(RungRow { round, position, target, who, state, .. }) = found {
         let who: Vec<Person> = serde_json::from_str(&who)?;
         let target: Target = target.parse()?;
         match (outcome, state.as_str()) {

@@ -138,7 +138,13 @@ words! {
 
 words! {
     /// How far a rung is.
-    RungState in "rung" { Waiting = "waiting", Sending = "sending", Told = "told", Passed = "passed", Stopped = "stopped" }
+    RungState in "rung" {
+        Waiting = "waiting",
+        Sending = "sending",
+        Told = "told",
+        Passed = "passed",
+        Stopped = "stopped",
+    }
 }
 
 words! {

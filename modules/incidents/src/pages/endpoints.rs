@@ -181,12 +181,11 @@ fn fates(db: &mut Db) -> Result<HashMap<EndpointId, Fate>> {
         let Ok(to) = serde_json::from_str::<To>(&target) else { continue };
         let fate = fates.entry(to.endpoint).or_default();
         let at = done_at.unwrap_or(created_at);
+        let later = fate.last_error.as_ref().is_none_or(|(known, _)| *known < at);
         if status == "delivered" {
             fate.last_ok_at = fate.last_ok_at.max(Some(at));
-        } else if status != "queued" || attempts > 0 {
-            if fate.last_error.as_ref().is_none_or(|(known, _)| *known < at) {
-                fate.last_error = Some((at, error));
-            }
+        } else if later && (status != "queued" || attempts > 0) {
+            fate.last_error = Some((at, error));
         }
         fate.pending += usize::from(status == "queued");
     }

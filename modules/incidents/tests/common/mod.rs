@@ -146,7 +146,8 @@ impl Home {
     }
 
     pub async fn boards_speak(&self) {
-        for user in self.boards.lock().unwrap().clone() {
+        let users = self.boards.lock().unwrap().clone();
+        for user in users {
             self.db.write(move |tx| presence::seen(tx, &format!("s{}:t", user.0), user, true)).await.unwrap();
         }
     }
