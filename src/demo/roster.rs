@@ -4,8 +4,10 @@
 use std::collections::HashSet;
 
 use chrono::{Days, NaiveTime};
-use songhe_kernel::{Database, FacilityId, Moment, Result, Tx};
+use songhe_kernel::{Database, FacilityId, Result, Tx};
 use songhe_registry::{self as registry, Duty, NewShift, Staff, StaffId};
+
+use super::people;
 
 const SHIFTS: [(&str, u32, u32); 3] = [("早班", 7, 15), ("中班", 15, 23), ("夜班", 23, 7)];
 /// Days that are covered from today on; yesterday's night shift is among them.
@@ -36,37 +38,35 @@ fn extend_day(tx: &mut Tx<'_>, facility: FacilityId, ahead: u64) -> Result<()> {
             .filter(|shift| shift.starts_at < ends_at && shift.ends_at > starts_at)
             .map(|shift| shift.staff_id)
             .collect();
-        let runs_now = (starts_at.in_zone(zone).time()..).contains(&now.in_zone(zone).time())
-            && now.in_zone(zone).time() < ends_at.in_zone(zone).time()
-            || (*from == 23 && (now.in_zone(zone).time() >= hour(23) || now.in_zone(zone).time() < hour(7)));
-        for person in wanted(&staff, index, runs_now) {
-            if !taken.contains(&person.id) && !has_other(tx, person, starts_at, ends_at)? {
-                let new = NewShift { staff_id: person.id, duty: person.job, name: (*name).into(), starts_at, ends_at };
-                registry::add_shift(tx, &new, None)?;
-            }
+        let runs_now = covers(hour(*from), hour(*to), now.in_zone(zone).time());
+        for person in wanted(&staff, index, runs_now).into_iter().filter(|person| !taken.contains(&person.id)) {
+            let new = NewShift { staff_id: person.id, duty: person.job, name: (*name).into(), starts_at, ends_at };
+            registry::add_shift(tx, &new, None)?;
         }
     }
     Ok(())
+}
+
+/// Whether a shift from one hour to another is running at a time of day; a night shift ends after midnight.
+fn covers(from: NaiveTime, to: NaiveTime, now: NaiveTime) -> bool {
+    if from < to { from <= now && now < to } else { from <= now || now < to }
+}
+
+fn is_demo_account(person: &Staff) -> bool {
+    people::ACCOUNTS.iter().any(|account| account.name == person.name)
 }
 
 /// Those of a shift: a third of the staff each; the demo's own accounts in the one that runs now.
 fn wanted(staff: &[Staff], shift: usize, runs_now: bool) -> Vec<&Staff> {
     let mut plain = Vec::new();
     for duty in [Duty::Carer, Duty::Nurse, Duty::NurseLead, Duty::Manager] {
-        let of_duty = staff.iter().filter(|person| person.job == duty && person.user_id.is_none());
+        let of_duty = staff.iter().filter(|person| person.job == duty && !is_demo_account(person));
         plain.extend(of_duty.enumerate().filter(|(n, _)| n % SHIFTS.len() == shift).map(|(_, person)| person));
     }
     if runs_now {
-        plain.extend(staff.iter().filter(|person| person.user_id.is_some()));
+        plain.extend(staff.iter().filter(|person| is_demo_account(person)));
     }
     plain
-}
-
-/// The demo's accounts serve at both facilities: a person cannot be in two shifts at once, so each account has its own
-/// place on the staff of each, and a shift that overlaps one elsewhere is left out.
-fn has_other(tx: &mut Tx<'_>, person: &Staff, from: Moment, to: Moment) -> Result<bool> {
-    let shifts = registry::duty_hours(tx.db(), person.facility_id, from, to)?;
-    Ok(shifts.iter().any(|shift| shift.staff_id == person.id && shift.starts_at < to && shift.ends_at > from))
 }
 
 fn hour(hour: u32) -> NaiveTime {

@@ -132,16 +132,37 @@ fn staff_and_accounts(tx: &mut Tx<'_>, street: Street, hash: &PasswordHash) -> R
             )?;
         }
     }
+    colleagues(tx, street, hash)?;
+    Ok(family)
+}
+
+/// Everybody else on the staff, each with an account of their own: nobody stands before a board without one.
+fn colleagues(tx: &mut Tx<'_>, street: Street, hash: &PasswordHash) -> Result<()> {
     let mut n = 100;
+    let jobs = [
+        (Job::Carer, 6, Role::Carer),
+        (Job::Nurse, 3, Role::Nurse),
+        (Job::NurseLead, 3, Role::Nurse),
+        (Job::Manager, 3, Role::FacilityAdmin),
+    ];
     for facility_id in [street.home, street.station] {
-        for (job, count) in [(Job::Carer, 6), (Job::Nurse, 3), (Job::NurseLead, 3), (Job::Manager, 3)] {
+        for (job, count, role) in jobs {
             for _ in 0..count {
-                registry::create_staff(tx, &NewStaff { facility_id, user_id: None, name: people::name(n), job }, None)?;
+                let name = people::name(n);
+                let user = NewUser {
+                    username: format!("staff{n}"),
+                    display_name: name.clone(),
+                    password: hash.clone(),
+                    locale: None,
+                };
+                let id = create_user(tx, &user)?;
+                grant_role(tx, id, role, Some(facility_id.0))?;
+                registry::create_staff(tx, &NewStaff { facility_id, user_id: Some(id), name, job }, None)?;
                 n += 1;
             }
         }
     }
-    Ok(family)
+    Ok(())
 }
 
 fn place(

@@ -5,7 +5,7 @@ use songhe_kernel::http::{Home, HomePart, HomeShift};
 use songhe_kernel::identity::Caller;
 use songhe_kernel::{Moment, Result};
 
-use crate::{Job, shifts_of_user, staff_of_user, zone_of};
+use crate::{Job, shifts_of_user, staff_of_user};
 
 const AHEAD_S: i64 = 7 * 86_400;
 const MAX_TURNS: usize = 5;
@@ -21,9 +21,7 @@ impl HomePart for MyShifts {
         }
         let mut turns = Vec::new();
         for shift in shifts_of_user(db, caller.user_id, now, now.plus_seconds(AHEAD_S))?.into_iter().take(MAX_TURNS) {
-            let zone = zone_of(db, shift.facility_id)?;
             turns.push(HomeShift {
-                day: shift.starts_at.day_in(zone).to_string(),
                 from: shift.starts_at,
                 to: shift.ends_at,
                 on_call: matches!(shift.duty, Job::Carer | Job::Nurse),

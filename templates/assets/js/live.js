@@ -76,7 +76,7 @@ function setState(next) {
 function seen(now) {
   lastSeen = performance.now();
   const ms = Date.parse(now ?? "");
-  if (Number.isFinite(ms)) offset = ms + 500 - Date.now();
+  if (Number.isFinite(ms)) offset = ms - Date.now();
 }
 
 function pulse() {

@@ -49,8 +49,6 @@ pub struct HomeFollowUp {
 /// A turn of duty of the reader.
 #[derive(Debug, Clone, Serialize)]
 pub struct HomeShift {
-    /// The day in words.
-    pub day: String,
     pub from: Moment,
     pub to: Moment,
     pub on_call: bool,

@@ -248,7 +248,7 @@ impl Drop for Presence {
 pub(super) async fn page_stream(ctx: Ctx) -> Result<HttpResponse> {
     let signals = BroadcastStream::new(ctx.app().db.signals());
     let presence = Presence::begin(ctx.app(), ctx.caller().user_id);
-    let hello = SseFrame::json("hello", &json!({ "stream": presence.stream }))?;
+    let hello = SseFrame::json("hello", &json!({ "stream": presence.stream, "now": ctx.app().clock.now() }))?;
     let reach = ctx.caller().reach().clone();
     let changes = signals
         // A reader that has fallen behind has missed something: its stream ends, and it reads everything anew.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use chrono::{Datelike, NaiveDate};
 use chrono_tz::Tz;
 use fluent_templates::fluent_bundle::FluentValue;
 use handlebars::{
@@ -58,6 +59,7 @@ pub(super) fn register(registry: &mut Handlebars<'static>, i18n: &Arc<I18n>, ass
     for (name, format) in [("datetime", "%Y-%m-%d %H:%M"), ("date", "%Y-%m-%d"), ("time", "%H:%M")] {
         compute(registry, name, move |helper, root| Ok(civil(text_param(helper, 0)?, root, format)?.into()));
     }
+    compute(registry, "day", |helper, root| Ok(day_in_words(text_param(helper, 0)?, root)?.into()));
     let files = assets.clone();
     compute(registry, "asset", move |helper, _| Ok(asset(&files, text_param(helper, 0)?)?.into()));
     compute(registry, "can", |helper, root| {
@@ -146,6 +148,17 @@ fn civil(moment: &str, root: &Value, format: &str) -> Result<String, RenderError
     let moment: Moment = moment.parse().map_err(|error| wrong(format!("{moment} is no time: {error}")))?;
     let zone = root.get("zone").and_then(Value::as_str).and_then(|name| name.parse::<Tz>().ok());
     Ok(moment.in_zone(zone.unwrap_or(DEFAULT_ZONE)).format(format).to_string())
+}
+
+/// A date (`2026-11-23`) or the civil day of a moment: "11月23日 周一", "Mon 23 Nov".
+fn day_in_words(text: &str, root: &Value) -> Result<String, RenderError> {
+    let date = if text.contains('T') { civil(text, root, "%Y-%m-%d")? } else { text.to_owned() };
+    let date: NaiveDate = date.parse().map_err(|error| wrong(format!("{text} is no day: {error}")))?;
+    if root.get("locale").and_then(Value::as_str) == Some("en") {
+        return Ok(date.format("%a %-d %b").to_string());
+    }
+    let weekday = ["一", "二", "三", "四", "五", "六", "日"].get(date.weekday().num_days_from_monday() as usize);
+    Ok(format!("{} 周{}", date.format("%-m月%-d日"), weekday.unwrap_or(&"")))
 }
 
 fn asset(assets: &Assets, path: &str) -> Result<String, RenderError> {
