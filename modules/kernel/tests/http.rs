@@ -165,6 +165,10 @@ async fn refusals_have_two_shapes() {
     let invalid = server.post("/api/v1/beds").bearer(&token).json(&json!({ "name": "" })).send().await;
     assert_eq!(problem(&invalid, 422)["errors"][0]["field"], "name");
     problem(&server.post("/api/v1/beds").bearer(&token).header("Content-Type", "text/plain").send().await, 400);
+    let nul = server.post("/api/v1/beds").bearer(&token).json(&json!({ "name": "a\0b" })).send().await;
+    assert_eq!(problem(&nul, 400)["code"], "error-nul");
+    let form = format!("csrf={}&name=a%00b", nurse.csrf);
+    assert_eq!(server.post("/beds").with(&nurse).form(&form).send().await.status, 400);
     let large = json!({ "name": "x".repeat(70_000) });
     problem(&server.post("/api/v1/beds").bearer(&token).json(&large).send().await, 413);
 

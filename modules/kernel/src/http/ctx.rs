@@ -102,27 +102,31 @@ impl Ctx {
     }
 
     /// # Errors
-    /// `BadRequest` when a parameter is missing, doubled or of the wrong kind.
+    /// `BadRequest` when a parameter is missing, doubled or of the wrong kind, or has a NUL in it.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
-        Query::<T>::from_query(self.inner.request.query_string())
+        let text = self.inner.request.query_string();
+        refuse_nul(has_nul(text.as_bytes()))?;
+        Query::<T>::from_query(text)
             .map(Query::into_inner)
             .map_err(|error| Error::BadRequest(Text::key("error-query").arg("reason", error)))
     }
 
     /// # Errors
-    /// `BadRequest` when the content type is not JSON or the body does not fit.
+    /// `BadRequest` when the content type is not JSON, the body does not fit or has a NUL in it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let request = &self.inner.request;
         if !content_type(request).eq_ignore_ascii_case("application/json") {
             return Err(Error::BadRequest(Text::key("error-not-json")));
         }
+        refuse_nul(json_has_nul(&self.inner.body))?;
         serde_json::from_slice(&self.inner.body)
             .map_err(|error| Error::BadRequest(Text::key("error-json").arg("reason", error)))
     }
 
     /// # Errors
-    /// `BadRequest` when the body is no form or does not fit.
+    /// `BadRequest` when the body is no form, does not fit or has a NUL in it.
     pub fn form<T: DeserializeOwned>(&self) -> Result<T> {
+        refuse_nul(has_nul(&self.inner.body))?;
         parse_form(&self.inner.request, &self.inner.body)
     }
 
@@ -205,7 +209,7 @@ impl Ctx {
     /// ends or its rights change (the browser then connects again).
     ///
     /// # Errors
-    /// `Unavailable` when too many streams are open.
+    /// `Unavailable` when too many streams are open; `TooMany` when too many of them are the caller's.
     pub fn sse(&self, frames: impl Stream<Item = SseFrame> + 'static) -> Result<HttpResponse> {
         live::respond(self, frames)
     }
@@ -225,6 +229,29 @@ fn content_type(request: &HttpRequest) -> &str {
     text(request, &header::CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default().trim()
 }
 
+/// PostgreSQL has no text with a NUL in it, and nobody types one.
+fn refuse_nul(found: bool) -> Result<()> {
+    if found { Err(Error::BadRequest(Text::key("error-nul"))) } else { Ok(()) }
+}
+
+/// Whether some value of an encoded query or form has a NUL in it. A percent sign is no part of another escape.
+fn has_nul(encoded: &[u8]) -> bool {
+    encoded.contains(&0) || encoded.windows(3).any(|three| three == b"%00")
+}
+
+/// Whether some string of a JSON text has a NUL in it. Outside strings JSON has no backslash, and a bare NUL nowhere.
+fn json_has_nul(body: &[u8]) -> bool {
+    let mut rest = body;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        let escape = rest.get(at + 1..).unwrap_or_default();
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
+}
+
 pub(super) fn parse_form<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T> {
     let unreadable = |reason: String| Error::BadRequest(Text::key("error-form").arg("reason", reason));
     if !content_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -232,4 +259,25 @@ pub(super) fn parse_form<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]
     }
     let text = std::str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
     Query::<T>::from_query(text).map(Query::into_inner).map_err(|error| unreadable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_found_wherever_it_hides() {
+        for encoded in ["name=%00", "a=1&b=x%00y", "%00=1", "a=%%00", "a=%2%00", "a=\0"] {
+            assert!(has_nul(encoded.as_bytes()), "{encoded}");
+        }
+        for encoded in ["", "a=%2500", "a=%0A0", "a=000"] {
+            assert!(!has_nul(encoded.as_bytes()), "{encoded}");
+        }
+        for json in [r#"{"a":"\u0000"}"#, r#"{"\u0000":1}"#, r#"["\\\u0000"]"#, r#"["\n\u0000"]"#] {
+            assert!(json_has_nul(json.as_bytes()), "{json}");
+        }
+        for json in [r#"["\\u0000"]"#, r#"["\u0001"]"#, r#"["u0000"]"#, r#"["\"#] {
+            assert!(!json_has_nul(json.as_bytes()), "{json}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! A stream ends when the server stops, when its session ends or its rights change, and when its reader is too slow:
 //! browsers connect again by themselves, and a page reads everything anew when they do.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, http::header};
 use futures_util::{Stream, StreamExt, future, stream};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
@@ -23,10 +24,14 @@ use super::visitor::session_token;
 use super::{App, Ctx};
 use crate::db::Signal;
 use crate::error::{Error, Result, Text};
-use crate::identity::{Caller, SessionKind, SessionToken, find_caller, touch_session};
+use crate::identity::{Caller, Scope, SessionKind, SessionToken, find_caller, touch_session};
 use crate::ids::{FacilityId, UserId};
 
 const MAX_STREAMS: usize = 2_000;
+/// One account does not take everybody's places.
+const MAX_STREAMS_OF_USER: usize = 24;
+/// What a user with that many is told to wait, in seconds.
+const RETRY_AFTER_S: u64 = 10;
 /// An event that tells the page that the line is alive.
 const BEAT: Duration = Duration::from_secs(10);
 /// A comment, which no page sees: only by writing does a server learn that the reader has closed its end, and whoever
@@ -93,6 +98,8 @@ pub trait StreamListener: Send + Sync + 'static {
 #[derive(Default)]
 pub struct Live {
     open: AtomicUsize,
+    /// Only users that have some open.
+    by_user: Mutex<HashMap<UserId, usize>>,
     listeners: RwLock<Vec<Arc<dyn StreamListener>>>,
 }
 
@@ -106,6 +113,26 @@ impl Live {
         self.open.load(Ordering::Relaxed)
     }
 
+    fn enter(&self, user: UserId) -> Result<()> {
+        let mut by_user = self.by_user.lock();
+        let theirs = by_user.entry(user).or_default();
+        if *theirs >= MAX_STREAMS_OF_USER {
+            return Err(Error::TooMany { retry_after_s: RETRY_AFTER_S });
+        }
+        *theirs += 1;
+        Ok(())
+    }
+
+    fn leave(&self, user: UserId) {
+        let mut by_user = self.by_user.lock();
+        if let Some(theirs) = by_user.get_mut(&user) {
+            *theirs -= 1;
+            if *theirs == 0 {
+                by_user.remove(&user);
+            }
+        }
+    }
+
     fn tell(&self, news: impl Fn(&dyn StreamListener)) {
         let listeners = self.listeners.read().clone();
         listeners.iter().for_each(|listener| news(listener.as_ref()));
@@ -113,13 +140,23 @@ impl Live {
 }
 
 /// One of the places for streams; given back when dropped.
-struct Slot(Arc<App>);
+struct Slot {
+    app: Arc<App>,
+    /// Whose it is; nobody's on a public route.
+    user: Option<UserId>,
+}
 
 impl Slot {
-    fn take(app: &Arc<App>) -> Result<Self> {
-        let slot = Self(app.clone());
+    /// # Errors
+    /// `Unavailable` when all places are taken; `TooMany` when the user has their share.
+    fn take(app: &Arc<App>, user: Option<UserId>) -> Result<Self> {
+        let mut slot = Self { app: app.clone(), user: None };
         if app.live.open.fetch_add(1, Ordering::Relaxed) >= MAX_STREAMS {
             return Err(Error::Unavailable(Text::key("error-busy")));
+        }
+        if let Some(user) = user {
+            app.live.enter(user)?;
+            slot.user = Some(user);
         }
         Ok(slot)
     }
@@ -127,7 +164,10 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.live.open.fetch_sub(1, Ordering::Relaxed);
+        self.app.live.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(user) = self.user {
+            self.app.live.leave(user);
+        }
     }
 }
 
@@ -180,7 +220,7 @@ impl Feed {
                 _ = self.shutdown.wait_for(|stopping| *stopping) => return None,
                 _ = self.recheck.tick() => {
                     if let Some(watched) = &self.watched
-                        && !watched.holds(&self.slot.0).await
+                        && !watched.holds(&self.slot.app).await
                     {
                         return None;
                     }
@@ -212,7 +252,7 @@ pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static)
         recheck: ticks(RECHECK),
         shutdown: ctx.app().shutdown(),
         watched,
-        slot: Slot::take(ctx.app())?,
+        slot: Slot::take(ctx.app(), ctx.caller_opt().map(|caller| caller.user_id))?,
     };
     let events = stream::unfold(feed, |mut feed| async move { feed.next().await.map(|bytes| (bytes, feed)) });
     let body = stream::once(future::ready(Bytes::from_static(RETRY.as_bytes()))).chain(events);
@@ -249,13 +289,14 @@ pub(super) async fn page_stream(ctx: Ctx) -> Result<HttpResponse> {
     let signals = BroadcastStream::new(ctx.app().db.signals());
     let presence = Presence::begin(ctx.app(), ctx.caller().user_id);
     let hello = SseFrame::json("hello", &json!({ "stream": presence.stream, "now": ctx.app().clock.now() }))?;
-    let reach = ctx.caller().reach().clone();
+    let caller = ctx.caller_shared();
     let changes = signals
         // A reader that has fallen behind has missed something: its stream ends, and it reads everything anew.
         .take_while(|signal| future::ready(signal.is_ok()))
         .filter_map(move |signal| {
             let _belongs_to_the_stream = &presence;
-            future::ready(signal.ok().filter(|signal| may_see(&reach, &signal.topic)).map(|signal| change(&signal)))
+            let held = caller.iter().flat_map(|caller| caller.permissions());
+            future::ready(signal.ok().filter(|signal| may_see(held, &signal.topic)).map(|signal| change(&signal)))
         });
     ctx.sse(stream::once(future::ready(hello)).chain(changes))
 }
@@ -265,18 +306,26 @@ fn change(signal: &Signal) -> SseFrame {
     SseFrame { id: Some(signal.version.to_string()), event: "change", data: data.to_string() }
 }
 
-/// A topic names its facility after the colon, or none; a name that is no facility is for nobody.
-fn may_see(reach: &crate::identity::Scope, topic: &str) -> bool {
-    match topic.split_once(':') {
-        None => true,
-        Some((_, facility)) => facility.parse::<FacilityId>().is_ok_and(|facility| reach.contains(facility)),
-    }
+/// A topic names its facility after the colon, or none; a name that is no facility is for nobody. It is seen by those
+/// who may do something with what it is named after, there or, without a facility, anywhere: `incidents` by those with
+/// `incidents.read`.
+fn may_see<'a>(held: impl IntoIterator<Item = (&'static str, &'a Scope)>, topic: &str) -> bool {
+    let (name, facility) = match topic.split_once(':').map(|(name, facility)| (name, facility.parse::<FacilityId>())) {
+        None => (topic, None),
+        Some((name, Ok(facility))) => (name, Some(facility)),
+        Some((_, Err(_))) => return false,
+    };
+    // The registry's permissions are named after what it holds.
+    let noun = if name == "registry" { "residents" } else { name };
+    held.into_iter().any(|(permission, scope)| {
+        permission.split_once('.').is_some_and(|(theirs, _)| theirs == noun)
+            && facility.is_none_or(|facility| scope.contains(facility))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Scope;
 
     #[test]
     fn a_frame_is_one_event_whatever_its_data() {
@@ -285,13 +334,38 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_seen_by_those_who_reach_its_facility() {
+    fn a_topic_is_seen_by_those_with_its_permission_at_its_facility() {
         let (mine, other) = (FacilityId(7), FacilityId(8));
-        let reach = Scope::Only(vec![mine]);
-        assert!(may_see(&reach, "system"));
-        assert!(may_see(&reach, &format!("incidents:{mine}")));
-        assert!(!may_see(&reach, &format!("incidents:{other}")));
-        assert!(!may_see(&reach, "incidents:everything"));
-        assert!(may_see(&Scope::All, &format!("incidents:{other}")));
+        let (here, elsewhere) = (Scope::Only(vec![mine]), Scope::Only(vec![other]));
+        let held = [("incidents.read", &here), ("devices.read", &elsewhere), ("residents.write", &here)];
+        let sees = |topic: &str| may_see(held, topic);
+        assert!(sees(&format!("incidents:{mine}")));
+        assert!(!sees(&format!("incidents:{other}")));
+        assert!(!sees(&format!("devices:{mine}")), "another permission's facility");
+        assert!(!sees(&format!("observations:{mine}")), "a facility alone is not enough");
+        assert!(sees(&format!("registry:{mine}")));
+        assert!(!sees(&format!("registry:{other}")));
+        assert!(!sees("incidents:everything"));
+        assert!(!sees("incident"), "the whole name counts");
+        assert!(!sees("system"));
+        assert!(sees("devices"));
+        assert!(may_see([("system.read", &here)], "system"));
+        assert!(may_see([("incidents.read", &Scope::All)], &format!("incidents:{other}")));
+        assert!(!may_see([], "system"));
+    }
+
+    #[test]
+    fn one_user_does_not_take_all_places() {
+        let live = Live::default();
+        let (one, other) = (UserId(1), UserId(2));
+        for _ in 0..MAX_STREAMS_OF_USER {
+            assert!(live.enter(one).is_ok());
+        }
+        assert!(matches!(live.enter(one), Err(Error::TooMany { retry_after_s: 10 })));
+        assert!(live.enter(other).is_ok());
+        live.leave(one);
+        assert!(live.enter(one).is_ok());
+        live.leave(other);
+        assert!(!live.by_user.lock().contains_key(&other));
     }
 }

@@ -39,7 +39,7 @@ impl Key {
             None => parse_form::<Form>(request, ctx.body()).ok().map(|form| form.form_key),
         };
         let Some(key) = key else { return Ok(None) };
-        if key.is_empty() || key.chars().count() > MAX_KEY_CHARS {
+        if key.is_empty() || key.contains('\0') || key.chars().count() > MAX_KEY_CHARS {
             return Err(bad_key());
         }
         let scope = format!("{} {} {}", ctx.caller().user_id, ctx.route().method, request.path());

@@ -46,7 +46,7 @@ impl SignIn {
     /// Opens a session; `None` when user name and password do not belong together. An unknown user takes as long.
     ///
     /// # Errors
-    /// `TooMany` after five failures of this account from this address.
+    /// `TooMany` after five failures of this account from this address, or thirty of any accounts.
     pub async fn attempt(&self, db: &Database, attempt: Attempt) -> Result<Option<SignedIn>> {
         let username: String = normal(&attempt.username).chars().take(MAX_USERNAME_CHARS).collect();
         let pair = (username.clone(), attempt.address);
