@@ -1,5 +1,6 @@
 //! The one hand-written list of modules and adapters, and the start and end of a server.
 
+use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,6 +84,8 @@ pub struct Server {
     links: tokio::task::JoinSet<()>,
     runtime: Runtime,
     stop: watch::Sender<bool>,
+    /// Held as long as the server runs.
+    _only_server: Option<File>,
 }
 
 /// Opens the migrated database; creates the folder of a SQLite file.
@@ -113,6 +116,21 @@ fn prepare_folder(url: &str) -> Result<(), StartError> {
     }
 }
 
+/// A SQLite file has one server: a lock beside it, given back by the system however the process ends.
+fn lock_file(url: &str) -> Result<Option<File>, StartError> {
+    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
+    let path = format!("{}.lock", path.strip_prefix("//").unwrap_or(path));
+    let cannot = |error: std::io::Error| StartError::Other(format!("{path} cannot be locked: {error}"));
+    let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(StartError::Other(format!(
+            "Another Songhe is running on this database ({path} is locked). Stop it, or give this one a database.url of its own."
+        ))),
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
+}
+
 impl Server {
     /// Starts everything: database, modules, broker or link, background work, HTTP.
     ///
@@ -128,6 +146,8 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_on(opened: Opened, config: &Config, options: StartOptions) -> Result<Self, StartError> {
+        // Before anything is written: a second server on one SQLite file would take over the first one's boards.
+        let only_server = lock_file(&config.database.url)?;
         tls::install_provider();
         let tls = match (&config.tls.certificate, &config.tls.key) {
             (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key)?),
@@ -172,7 +192,7 @@ impl Server {
             .map_err(|error| StartError::Listen(config.server.listen, error))?;
         let url = format!("{scheme}://{}", listener.address);
         let mqtt = broker.as_ref().map(Broker::local_addr);
-        Ok(Self { app, db, ingest, url, mqtt, listener, broker, links, runtime, stop })
+        Ok(Self { app, db, ingest, url, mqtt, listener, broker, links, runtime, stop, _only_server: only_server })
     }
 
     /// Stops: streams end, then HTTP, then the broker, then the loops. Within 3 s, whatever hangs.

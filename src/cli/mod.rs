@@ -1,6 +1,7 @@
 //! Commands. Each answers with a sentence when it cannot; an exit code of 1 means that it said why.
 
 mod cert;
+mod facility;
 pub(crate) mod serve;
 mod user;
 
@@ -33,6 +34,9 @@ enum Command {
     /// Accounts
     #[command(subcommand)]
     User(user::Command),
+    /// Facilities
+    #[command(subcommand)]
+    Facility(facility::Command),
     /// Makes a certificate for a local network, by an authority of its own
     Cert(cert::Arguments),
     /// Sends simulated device traffic to a running server
@@ -94,6 +98,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Check(with) => serve::check(&with.load()?).await,
         Command::Migrate(with) => serve::migrate(&with.load()?).await,
         Command::User(command) => user::run(command).await,
+        Command::Facility(command) => facility::run(command).await,
         Command::Cert(arguments) => cert::run(&arguments),
         Command::Simulate(arguments) => demo::simulate::run(arguments).await,
         Command::Bench(command) => bench::run(command).await,
@@ -105,6 +110,8 @@ pub(crate) fn start_log(log: &Log) {
     let filter = EnvFilter::try_new(format!("mqtt5=error,rumqttc=warn,{}", log.filter))
         .unwrap_or_else(|_| EnvFilter::new("mqtt5=error,rumqttc=warn,info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: in a file they would stand between the words that somebody looks for.
+    let builder = builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // A second start in one process (tests) keeps the first.
     let _ = match log.format {
         LogFormat::Text => builder.try_init(),

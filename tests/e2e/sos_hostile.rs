@@ -30,6 +30,8 @@ both_databases! {
         // One id is enough to sign in, and none to be somebody else: with 70 KB the connection ends.
         let oversized = publish(&broker, own, "event", &vec![b'x'; 70_000]).await;
         assert!(!oversized.ok, "70 KB were accepted: {}", oversized.said);
+        server.wait_for_log("MQTT connection broke off", SOON).await;
+        assert!(!server.log().contains('\u{1b}'), "colours in a log that no person reads: {}", server.log());
         unharmed(&mut server, &admin, own, &broker).await;
     }
 

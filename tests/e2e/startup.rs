@@ -111,6 +111,26 @@ both_databases! {
         holds(&said, &["king", "system_admin", "carer"]);
     }
 
+    async fn a_first_facility_is_made_from_the_command_line(db: TestDb) {
+        let server = Server::setup(program()).config(&toml(&db, &Wiring::Embedded)).start();
+        let config = server.dir().join("songhe.toml").display().to_string();
+        let at = ["--region", "某市/某街道", "--config", &config];
+        let home = ["facility", "add", "松柏养老院", "--short", "松柏", "--kind", "nursing-home"];
+        let beds = ["facility", "add", "枫林里床位站", "--short", "枫林里", "--kind", "care-bed-station"];
+        for facility in [home, beds] {
+            let (made, said) = with_password(&[&facility[..], &at[..]].concat(), "");
+            assert!(made, "{said}");
+        }
+        let (made, said) = with_password(&[&home[..], &at[..], &["--zone", "Shanghai"]].concat(), "");
+        assert!(!made && said.contains("Asia/Shanghai"), "{said}");
+        let add = ["user", "add", "boss", "--name", "院长", "--role", "system_admin", "--config", &config];
+        assert!(with_password(&add, PASSWORD).0);
+        let boss = Api::sign_in(&server.url(""), "boss").await;
+        let listed = boss.get("/api/v1/facilities").await;
+        let names: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| item["short_name"].clone()).collect();
+        assert!(names.contains(&"松柏".into()) && names.contains(&"枫林里".into()), "{listed}");
+    }
+
     async fn an_interrupt_ends_it_within_three_seconds_with_streams_open(db: TestDb) {
         let (_, mut server) = start_program(&db, &Plan::default()).await;
         let carer = Api::sign_in(&server.url(""), "carer").await;
@@ -123,6 +143,16 @@ both_databases! {
         songhe_testkit::poll_until("the end", Duration::from_secs(10), || !server.is_running());
         assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     }
+}
+
+#[test]
+fn a_second_server_on_one_sqlite_file_is_refused_before_it_changes_anything() {
+    let first = Server::setup(program())
+        .config("[server]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"sqlite:{dir}/songhe.db\"\n[mqtt]\nmode = \"off\"\n")
+        .start();
+    let file = first.dir().join("songhe.db").display().to_string();
+    let second = "[server]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nmode = \"off\"\n[database]\nurl = ";
+    holds(&refused(&format!("{second}\"sqlite:{file}\"\n")), &["Another Songhe is running"]);
 }
 
 fn with_password(args: &[&str], password: &str) -> (bool, String) {

@@ -350,6 +350,13 @@ impl Shared {
         let Some((who, will)) = self.presence.leave(&event.client_id) else {
             return;
         };
+        if event.unexpected && !*self.stopping.borrow() {
+            // The library tells no more than that.
+            tracing::info!(
+                client_id = &*event.client_id,
+                "MQTT connection broke off: network gone, silent for too long, or a packet too large or malformed"
+            );
+        }
         let told = AssertUnwindSafe(|| self.gate.on_connection(&who, false));
         let _ = std::panic::catch_unwind(told);
         let Some(will) = will.filter(|_| event.unexpected && !*self.stopping.borrow()) else {

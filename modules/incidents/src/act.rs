@@ -2,11 +2,12 @@
 //!
 //! Each of these may be called twice (a second press, a lost answer): the second changes nothing and answers the same.
 
-use chrono::NaiveDate;
+use chrono::{Days, Months, NaiveDate};
 use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::{Error, FieldError, Result, Text, Tx, UserId};
+use songhe_registry as registry;
 
 use crate::climb;
 use crate::model::{IncidentId, Outcome, Resolution, Row, Status};
@@ -88,6 +89,8 @@ pub enum FollowUp {
 }
 
 const MAX_NOTE: usize = 1_000;
+/// A follow-up is due within so many months.
+const MAX_DUE_MONTHS: u32 = 24;
 const CLOSED: &str = "incidents-error-not-open";
 
 impl Closing {
@@ -95,16 +98,17 @@ impl Closing {
     /// `Invalid`, with every field that is missing or too long.
     pub fn check(&self) -> Result<Resolution> {
         let mut wrong = Vec::new();
+        let (note, follow_up) = (written(&self.note), written(&self.follow_up));
         let mut text = |field: &'static str, value: &str, missing: &'static str| {
-            if value.trim().is_empty() {
+            if value.is_empty() {
                 wrong.push(FieldError::new(field, Text::key(missing)));
             } else if value.chars().count() > MAX_NOTE {
                 wrong.push(FieldError::new(field, Text::key("error-too-long").arg("max", MAX_NOTE)));
             }
         };
-        text("note", &self.note, "incidents-error-action-required");
+        text("note", &note, "incidents-error-action-required");
         if self.follow_up_kind == Some(FollowUp::Needed) {
-            text("follow_up", &self.follow_up, "incidents-error-follow-up-text-required");
+            text("follow_up", &follow_up, "incidents-error-follow-up-text-required");
         }
         if self.outcome.is_none() {
             wrong.push(FieldError::new("outcome", Text::key("incidents-error-outcome-required")));
@@ -115,8 +119,8 @@ impl Closing {
         match self.outcome {
             Some(outcome) if wrong.is_empty() => Ok(Resolution {
                 outcome,
-                note: self.note.trim().to_owned(),
-                follow_up: (self.follow_up_kind == Some(FollowUp::Needed)).then(|| self.follow_up.trim().to_owned()),
+                note,
+                follow_up: (self.follow_up_kind == Some(FollowUp::Needed)).then_some(follow_up),
                 follow_up_due: self.follow_up_due.filter(|_| self.follow_up_kind == Some(FollowUp::Needed)),
                 duplicate_of: self.duplicate_of.filter(|_| outcome == Outcome::Duplicate),
             }),
@@ -125,11 +129,34 @@ impl Closing {
     }
 }
 
+/// What a person wrote, as it is stored: trimmed, without the characters that turn text around (what follows them would
+/// read as something else). Empty when nothing of it can be seen.
+fn written(text: &str) -> String {
+    let overrides = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let invisible = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}')
+    };
+    let text: String = text.chars().filter(|c| !overrides(*c)).collect();
+    if text.chars().all(invisible) { String::new() } else { text.trim().to_owned() }
+}
+
+/// Yesterday is allowed: whoever closes after midnight means the day before.
+fn check_due(due: NaiveDate, today: NaiveDate) -> Result<()> {
+    let first = today.checked_sub_days(Days::new(1)).unwrap_or(NaiveDate::MIN);
+    let last = today.checked_add_months(Months::new(MAX_DUE_MONTHS)).unwrap_or(NaiveDate::MAX);
+    if (first..=last).contains(&due) {
+        return Ok(());
+    }
+    Err(Error::field("follow_up_due", Text::key("incidents-error-follow-up-due").arg("months", MAX_DUE_MONTHS)))
+}
+
 /// Closes with outcome and follow-up. Answers for it too, if nobody had.
 ///
 /// # Errors
 /// `Conflict` when it was closed with other words; `Invalid` on `duplicate_of` when that is no other incident of this
-/// facility.
+/// facility, and on `follow_up_due` when that day is past or too far ahead.
 pub fn resolve(tx: &mut Tx<'_>, id: IncidentId, by: UserId, resolution: &Resolution) -> Result<Row> {
     if let Some(other) = resolution.duplicate_of {
         let facility = story::row(tx.db(), id)?.facility_id;
@@ -150,6 +177,9 @@ pub fn resolve(tx: &mut Tx<'_>, id: IncidentId, by: UserId, resolution: &Resolut
         };
     }
     let now = tx.now();
+    if let Some(due) = resolution.follow_up_due {
+        check_due(due, now.day_in(registry::zone_of(tx.db(), row.facility_id)?))?;
+    }
     diesel::update(incident::table.find(id.0))
         .set((
             incident::status.eq(Status::Resolved.as_str()),
@@ -178,7 +208,7 @@ pub fn review(tx: &mut Tx<'_>, id: IncidentId, by: UserId, note: &str) -> Result
     diesel::update(incident::table.find(id.0))
         .set((incident::status.eq(Status::Reviewed.as_str()), incident::version.eq(incident::version + 1)))
         .execute(tx.db())?;
-    let note = note.trim().chars().take(MAX_NOTE).collect();
+    let note = written(note).chars().take(MAX_NOTE).collect();
     finish(tx, id, by, &Fact::Reviewed { note }, "incidents.incident.reviewed")
 }
 
@@ -187,7 +217,7 @@ pub fn review(tx: &mut Tx<'_>, id: IncidentId, by: UserId, note: &str) -> Result
 /// # Errors
 /// `Invalid` on `note`.
 pub fn note(tx: &mut Tx<'_>, id: IncidentId, by: UserId, text: &str) -> Result<Row> {
-    let text = text.trim();
+    let text = written(text);
     if text.is_empty() {
         return Err(Error::field("note", Text::key("error-required")));
     }
@@ -196,7 +226,7 @@ pub fn note(tx: &mut Tx<'_>, id: IncidentId, by: UserId, text: &str) -> Result<R
     }
     locked(tx, id)?;
     diesel::update(incident::table.find(id.0)).set(incident::version.eq(incident::version + 1)).execute(tx.db())?;
-    finish(tx, id, by, &Fact::Note { text: text.to_owned() }, "incidents.incident.noted")
+    finish(tx, id, by, &Fact::Note { text }, "incidents.incident.noted")
 }
 
 /// The row, held until the end of the transaction: two people pressing at once come one after the other.
@@ -210,4 +240,56 @@ fn finish(tx: &mut Tx<'_>, id: IncidentId, by: UserId, fact: &Fact, event: &'sta
     let row = story::row(tx.db(), id)?;
     story::publish(tx, &row, event, Some(by))?;
     Ok(row)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn closing(note: &str, follow_up: &str) -> Closing {
+        Closing {
+            outcome: Some(Outcome::Real),
+            note: note.into(),
+            follow_up_kind: Some(FollowUp::Needed),
+            follow_up: follow_up.into(),
+            follow_up_due: None,
+            duplicate_of: None,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_written() {
+        for nothing in [
+            "",
+            " \n",
+            "\u{200B}\u{200F}",
+            "\u{202A}\u{202E}",
+            "\u{2060} \u{2064}\u{2066}\u{2069}",
+            "\u{FEFF}\u{0}\u{7}",
+        ] {
+            let Err(Error::Invalid(wrong)) = closing(nothing, nothing).check() else { panic!("{nothing:?} was taken") };
+            assert_eq!(wrong.iter().map(|error| error.field).collect::<Vec<_>>(), ["note", "follow_up"]);
+        }
+    }
+
+    #[test]
+    fn nothing_turns_the_text_around() {
+        let done = closing(" 扶\u{202E}起\n\u{2066}ok\u{2069} ", "\u{202D}回访\u{202C}").check().unwrap();
+        assert_eq!((done.note.as_str(), done.follow_up.as_deref()), ("扶起\nok", Some("回访")));
+        // Joiners shape emoji and scripts: they stay.
+        assert_eq!(written("👩\u{200D}⚕"), "👩\u{200D}⚕");
+    }
+
+    #[test]
+    fn a_follow_up_is_due_from_yesterday_to_two_years_ahead() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let today = day("2026-11-22");
+        for due in ["2026-11-21", "2026-11-22", "2028-11-22"] {
+            assert!(check_due(day(due), today).is_ok(), "{due}");
+        }
+        for due in ["2026-11-20", "0001-01-01", "2028-11-23", "9999-12-31"] {
+            assert!(matches!(check_due(day(due), today), Err(Error::Invalid(_))), "{due}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use songhe_kernel::db::Kind;
 use songhe_kernel::effects::{Effect, EffectSender, Outcome};
 use songhe_kernel::http::{Route, StreamId, StreamListener};
 use songhe_kernel::identity::{Permission, Role};
@@ -101,9 +102,12 @@ pub struct Boards {
 }
 
 impl Boards {
-    /// Forgets all boards of the time before: each says so itself within ten seconds. Called within the runtime.
+    /// Forgets all boards of the time before: each says so itself within ten seconds. Not on PostgreSQL, where the boards
+    /// of other servers are known too; there those of the time before go stale by themselves. Called within the runtime.
     pub async fn start(db: Database) -> Result<Arc<Self>> {
-        db.write(presence::forget_all).await?;
+        if db.kind() == Kind::Sqlite {
+            db.write(presence::forget_all).await?;
+        }
         Ok(Arc::new(Self { db, runtime: Handle::current() }))
     }
 }

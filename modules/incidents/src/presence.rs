@@ -38,7 +38,7 @@ pub fn gone(tx: &mut Tx<'_>, stream: &str) -> Result<()> {
     Ok(())
 }
 
-/// No board survives a restart of its server: streams open anew and say so themselves.
+/// No board survives a restart of the only server: streams open anew and say so themselves.
 pub fn forget_all(tx: &mut Tx<'_>) -> Result<()> {
     diesel::delete(board_stream::table).execute(tx.db())?;
     Ok(())

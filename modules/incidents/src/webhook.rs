@@ -1,6 +1,7 @@
 //! The signed webhook: `POST` of a JSON message, `Songhe-Signature: t=<unix s>,v1=<hex HMAC-SHA256 of "t.body">`,
 //! `Idempotency-Key` = the effect's id. 2xx is delivered; 4xx (but 408, 429) is refused; everything else tries again.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,9 +62,8 @@ pub fn create_endpoint(
     if name.trim().is_empty() {
         wrong.push(FieldError::new("name", Text::key("error-required")));
     }
-    let parsed = reqwest::Url::parse(url.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    if parsed.is_none() || url.len() > MAX_URL {
-        wrong.push(FieldError::new("url", Text::key("error-invalid-url")));
+    if let Err(key) = check_url(url.trim()) {
+        wrong.push(FieldError::new("url", Text::key(key)));
     }
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
@@ -84,6 +84,34 @@ pub fn create_endpoint(
         .execute(tx.db())?;
     tx.signal(format!("ladders:{facility}"));
     Ok(id)
+}
+
+/// Residents' names go there: encrypted, unless they stay on this machine. Link-local hosts hold a cloud's own secrets.
+fn check_url(url: &str) -> Result<(), &'static str> {
+    // Before parsing, which drops tabs and line ends in silence.
+    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("incidents-error-url-characters");
+    }
+    let parsed = reqwest::Url::parse(url).ok().filter(|_| url.len() <= MAX_URL).ok_or("error-invalid-url")?;
+    let host = parsed.host_str().ok_or("error-invalid-url")?;
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err("incidents-error-url-user");
+    }
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    let link_local = match address {
+        Some(IpAddr::V4(v4)) => v4.is_link_local(),
+        Some(IpAddr::V6(v6)) => v6.is_unicast_link_local(),
+        None => false,
+    };
+    if link_local {
+        return Err("incidents-error-url-host");
+    }
+    let loopback = address.map_or(host == "localhost", |address| address.is_loopback());
+    match parsed.scheme() {
+        "https" => Ok(()),
+        "http" if loopback => Ok(()),
+        _ => Err("incidents-error-url-https"),
+    }
 }
 
 /// # Errors
@@ -252,5 +280,42 @@ mod tests {
         let signed = signature("secret", 1_700_000_000, "{}").unwrap();
         assert_eq!(signed, "t=1700000000,v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163");
         assert_ne!(signed, signature("secret", 1_700_000_001, "{}").unwrap());
+    }
+
+    #[test]
+    fn a_url_is_encrypted_or_stays_on_this_machine() {
+        for url in [
+            "https://example.com/hook?a=b",
+            "https://10.0.0.5:8443/",
+            "http://localhost:9000/x",
+            "http://127.9.9.9/",
+            "http://[::1]:8080/",
+        ] {
+            assert_eq!(check_url(url), Ok(()), "{url}");
+        }
+        for (url, key) in [
+            ("", "error-invalid-url"),
+            ("example.com/hook", "error-invalid-url"),
+            ("https://", "error-invalid-url"),
+            (&format!("https://example.com/{}", "x".repeat(MAX_URL)), "error-invalid-url"),
+            ("http://example.com/", "incidents-error-url-https"),
+            ("http://localhost.example.com/", "incidents-error-url-https"),
+            ("http://10.0.0.5/", "incidents-error-url-https"),
+            ("ftp://example.com/", "incidents-error-url-https"),
+            ("https://user@example.com/", "incidents-error-url-user"),
+            ("http://127.0.0.1:80@example.com/", "incidents-error-url-user"),
+            ("https://:word@example.com/", "incidents-error-url-user"),
+            ("https://exam\tple.com/", "incidents-error-url-characters"),
+            ("https://example.com/a\r\nb", "incidents-error-url-characters"),
+            ("https://example.com/a b", "incidents-error-url-characters"),
+            ("https://example.com/\u{3000}", "incidents-error-url-characters"),
+            ("https://169.254.169.254/latest", "incidents-error-url-host"),
+            ("https://0xa9fea9fe/", "incidents-error-url-host"),
+            ("https://[fe80::1]/", "incidents-error-url-host"),
+            ("https://[febf::1]/", "incidents-error-url-host"),
+            ("https://[::ffff:169.254.1.1]/", "incidents-error-url-host"),
+        ] {
+            assert_eq!(check_url(url), Err(key), "{url}");
+        }
     }
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use actix_web::HttpServer;
 use common::{Home, MIGRATED};
+use diesel::prelude::*;
 use serde_json::{Value, json};
-use songhe_incidents::{IncidentPanels, IncidentsHome, act};
+use songhe_incidents::{Boards, IncidentPanels, IncidentsHome, act};
+use songhe_kernel::db::Kind;
 use songhe_kernel::http::{self, App, HttpSettings, Parts};
 use songhe_kernel::identity::{SessionKind, SessionToken, find_user_id, open_session};
 use songhe_registry::{Panels, place};
@@ -262,6 +264,65 @@ both_databases! {
         // The board of this session counts from now on.
         let next = desk.home.press().await;
         assert_eq!(desk.home.rungs(next).await[0], "on_call board told");
+    }
+
+    async fn an_action_of_the_api_is_done_once_per_key(db: TestDb) {
+        let desk = Desk::open(&db).await;
+        let id = desk.home.press().await;
+        let (carer, admin) = (desk.token("carer").await, desk.token("admin").await);
+        let send = async |token: &str, action: &str, key: &str, body: Value| {
+            let path = format!("/api/v1/{action}");
+            let answer = desk.request("POST", &path, token).header("Idempotency-Key", key).json(&body).send().await.unwrap();
+            let status = answer.status().as_u16();
+            (status, serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap_or_default())
+        };
+        let of = |action: &str| format!("incidents/{id}/{action}");
+        for _ in 0..2 {
+            let (status, answer) = send(&carer, &of("note"), "k1", json!({ "note": "on the way" })).await;
+            assert_eq!((status, answer["id"].as_str()), (200, Some(id.to_string().as_str())), "{answer}");
+        }
+        assert_eq!(desk.home.story(id).await.iter().filter(|kind| *kind == "note").count(), 1);
+        assert_eq!(send(&carer, &of("note"), "k1", json!({ "note": "other" })).await.0, 409);
+        assert_eq!(send(&carer, &of("note"), "k2", json!({ "note": "\u{200b}" })).await.0, 422);
+        assert_eq!(send(&carer, &of("note"), "k2", json!({ "note": "on the way" })).await.0, 200);
+        assert_eq!(desk.home.story(id).await.iter().filter(|kind| *kind == "note").count(), 2);
+        let late = json!({ "outcome": "real", "note": "x", "follow_up_kind": "needed", "follow_up": "y", "follow_up_due": "2026-11-01" });
+        let (status, problem) = send(&carer, &of("resolve"), "k3", late).await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("follow_up_due")), "{problem}");
+        let closing = json!({ "outcome": "real", "note": "x", "follow_up_kind": "none" });
+        for (token, action, body) in [
+            (&carer, "acknowledge", json!({})),
+            (&carer, "arrive", json!({})),
+            (&carer, "resolve", closing),
+            (&admin, "review", json!({ "note": "ok" })),
+        ] {
+            for key in ["", &"k".repeat(129)] {
+                assert_eq!(send(token, &of(action), key, body.clone()).await.0, 400, "{action}");
+            }
+            for _ in 0..2 {
+                assert_eq!(send(token, &of(action), "k", body.clone()).await.0, 200, "{action}");
+            }
+            assert_eq!(send(token, &of(action), "k", json!({ "note": "another" })).await.0, if action == "resolve" { 422 } else { 409 });
+        }
+        assert_eq!(send(&desk.token("stranger").await, &of("note"), "k1", json!({ "note": "x" })).await.0, 404);
+        // An endpoint is made once; its secret is shown once and kept nowhere but with it.
+        let new = json!({ "facility": desk.home.people.here, "name": "n", "url": "https://example.com/hook" });
+        let (status, made) = send(&admin, "webhook-endpoints", "k", new.clone()).await;
+        assert_eq!((status, made["secret"].as_str().unwrap().len()), (201, 64), "{made}");
+        let (status, again) = send(&admin, "webhook-endpoints", "k", new).await;
+        assert_eq!((status, &again["id"], &again["secret"]), (201, &made["id"], &Value::Null));
+        let plain = json!({ "facility": desk.home.people.here, "name": "n", "url": "http://example.com/hook" });
+        assert_eq!(send(&admin, "webhook-endpoints", "k2", plain).await.1["errors"][0]["field"], "url");
+    }
+
+    async fn a_start_forgets_the_boards_of_its_own_server_only(db: TestDb) {
+        use songhe_incidents::schema::board_stream;
+        let home = Home::open(&db).await;
+        home.board(home.people.carer).await;
+        Boards::start(home.db.clone()).await.unwrap();
+        let left: i64 = home.db.read(|db| Ok(board_stream::table.count().get_result(db)?)).await.unwrap();
+        // A file has one server; others may share a PostgreSQL.
+        assert_eq!(left, i64::from(home.db.kind() == Kind::Postgres));
     }
 
     async fn ladders_and_endpoints_by_page_and_api(db: TestDb) {

@@ -99,7 +99,7 @@ impl PanelSource for Sample {
         assert!(caller.facilities(RESIDENTS_READ).contains(facility));
         let open = json!([{ "id": "inc_1", "kind": "sos", "priority": "high", "raised_at": now }]);
         let past = json!([{ "id": "inc_1", "kind": "sos", "priority": "high", "raised_at": now, "outcome": null, "response_s": 0 }]);
-        let devices = json!([{ "id": "dev_1", "name": "呼叫器", "class_name": "x", "online": true, "last_at": now, "battery": 0 }]);
+        let devices = json!([{ "id": "dev_1", "name": "呼叫器", "class_key": "devices-class-3-1", "online": true, "last_at": now, "battery": 0 }]);
         let body = PanelSlot::Body;
         Ok(vec![
             Panel { slot: PanelSlot::Top, template: "incidents/panel-open", model: json!({ "open_incidents": open }) },

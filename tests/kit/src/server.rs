@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -57,9 +58,11 @@ impl Setup {
     pub fn run_to_end(self, limit: Duration) -> (ExitStatus, String) {
         let dir = crate::temp_dir();
         let mut server = Server { setup: self, dir, process: None, http: String::new(), mqtt: String::new() };
-        let (mut process, _ready) = server.launch();
+        let Launched { mut process, copies, .. } = server.launch();
         let status = process.wait(limit);
         drop(process);
+        // Its last words may still be in the pipe.
+        copies.into_iter().for_each(|copy| copy.join().unwrap());
         server.process = None;
         (status, server.log())
     }
@@ -144,7 +147,7 @@ impl Server {
     /// Starts it on the data it has, after a kill or an end. The ports may differ from before.
     pub fn start_again(&mut self) {
         assert!(!self.is_running(), "the server is still running");
-        let (process, ready) = self.launch();
+        let Launched { process, ready, .. } = self.launch();
         match ready.recv_timeout(self.setup.ready_within) {
             Ok(line) => {
                 self.process = Some(process);
@@ -182,7 +185,7 @@ impl Server {
         crate::eventually_true(&what, limit, || async { self.log().contains(text) }).await;
     }
 
-    fn launch(&self) -> (Process, mpsc::Receiver<String>) {
+    fn launch(&self) -> Launched {
         let dir = self.dir.path().display().to_string();
         let config = self.dir.path().join("songhe.toml");
         std::fs::write(&config, self.setup.config.replace("{dir}", &dir)).unwrap();
@@ -201,14 +204,27 @@ impl Server {
         let log = Arc::new(Mutex::new(log.unwrap()));
         let (send, ready) = mpsc::channel();
         let child = process.child();
-        copy_lines(child.stdout.take().expect("stdout was piped"), Arc::clone(&log), Some(send));
-        copy_lines(child.stderr.take().expect("stderr was piped"), log, None);
-        (process, ready)
+        let copies = vec![
+            copy_lines(child.stdout.take().expect("stdout was piped"), Arc::clone(&log), Some(send)),
+            copy_lines(child.stderr.take().expect("stderr was piped"), log, None),
+        ];
+        Launched { process, ready, copies }
     }
 }
 
+/// A started process, what follows its `ready `, and the threads that copy what it prints.
+struct Launched {
+    process: Process,
+    ready: mpsc::Receiver<String>,
+    copies: Vec<JoinHandle<()>>,
+}
+
 /// Copies what the server prints into the log, and hands over what follows `ready `.
-fn copy_lines(from: impl Read + Send + 'static, log: Arc<Mutex<std::fs::File>>, ready: Option<mpsc::Sender<String>>) {
+fn copy_lines(
+    from: impl Read + Send + 'static,
+    log: Arc<Mutex<std::fs::File>>,
+    ready: Option<mpsc::Sender<String>>,
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut lines = BufReader::new(from);
         let mut line = Vec::new();
@@ -223,7 +239,7 @@ fn copy_lines(from: impl Read + Send + 'static, log: Arc<Mutex<std::fs::File>>, 
             }
             line.clear();
         }
-    });
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Incidents, their handling and their figures.
 
 use actix_web::HttpResponse;
+use actix_web::http::header::HeaderName;
 use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use crate::presence;
 use crate::resource::{self, Incident, IncidentDetail};
 use crate::shift::{self, Metrics};
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
 /// Figures are made of so many days at most.
@@ -142,21 +144,31 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
     ctx.json_ok(&found)
 }
 
-/// Does something with the incident of the path, in the lane that telemetry cannot delay, and answers what became of it.
+/// Does something with the incident of the path and answers what became of it: once per `Idempotency-Key`; without one
+/// in the lane that telemetry cannot delay.
 async fn handle<F>(ctx: Ctx, permission: &str, work: F) -> Result<HttpResponse>
 where
     F: Fn(&mut Tx<'_>, IncidentId, UserId) -> Result<Row> + Send + Sync + 'static,
 {
     let id: IncidentId = ctx.id("id")?;
     let (scope, by) = (ctx.caller().facilities(permission).clone(), ctx.caller().user_id);
+    let within = scope.clone();
+    let work = move |tx: &mut Tx<'_>| {
+        lists::in_scope(tx.db(), id, &within)?;
+        work(tx, id, by).map(drop)
+    };
     let db = &ctx.app().db;
-    let row = db
-        .write_emergency(move |tx| {
-            lists::in_scope(tx.db(), id, &scope)?;
-            work(tx, id, by)
+    if ctx.request().headers().contains_key(IDEMPOTENCY_KEY) {
+        ctx.once(work).await?;
+    } else {
+        db.write_emergency(work).await?;
+    }
+    let answer = db
+        .read(move |db| {
+            let row = lists::in_scope(db, id, &scope)?;
+            resource::incident(db, row)
         })
         .await?;
-    let answer = db.read(move |db| resource::incident(db, row)).await?;
     ctx.json_ok(&answer)
 }
 

@@ -38,7 +38,9 @@ pub(super) fn routes() -> Vec<Route> {
             ApiDoc::new("Add a webhook endpoint")
                 .description(
                     "Requests are signed: `Songhe-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of \"t.body\">` with the \
-                     secret that this answer shows once; `Idempotency-Key` is the message's id.",
+                     secret that this answer shows once; `Idempotency-Key` is the message's id. Sent again under the same \
+                     key, the answer is the same endpoint with `secret` null: if the first answer was lost, remove the \
+                     endpoint and add another.",
                 )
                 .body::<EndpointInput>()
                 .creates::<NewEndpoint>(),
@@ -244,7 +246,7 @@ struct EndpointInput {
     #[serde(default)]
     target: Option<Target>,
     name: String,
-    /// `https://…`, at most 500 characters.
+    /// `https://…`, or `http://…` to a loopback host; no user info; at most 500 characters.
     url: String,
 }
 
@@ -253,8 +255,8 @@ struct EndpointInput {
 struct NewEndpoint {
     #[serde(flatten)]
     endpoint: EndpointView,
-    /// Shown here only.
-    secret: String,
+    /// Shown here only; `null` when the request was sent again under its `Idempotency-Key`.
+    secret: Option<String>,
 }
 
 async fn add_endpoint(ctx: Ctx) -> Result<HttpResponse> {
@@ -263,14 +265,19 @@ async fn add_endpoint(ctx: Ctx) -> Result<HttpResponse> {
     let secret = webhook::new_secret();
     // The kept outcome is the id alone: a secret has no place among idempotency keys.
     let id = ctx
-        .once(move |tx| webhook::create_endpoint(tx, input.facility, input.target, &input.name, &input.url, &secret))
+        .once({
+            let secret = secret.clone();
+            move |tx| webhook::create_endpoint(tx, input.facility, input.target, &input.name, &input.url, &secret)
+        })
         .await?;
     let made = ctx
         .app()
         .db
         .read(move |db| {
             let endpoint = EndpointView::of(webhook::endpoint(db, id)?);
-            Ok(NewEndpoint { endpoint, secret: webhook::secret_of(db, id)? })
+            // Another one is stored: this request made nothing, its first sending did.
+            let made_now = webhook::secret_of(db, id)? == secret;
+            Ok(NewEndpoint { endpoint, secret: made_now.then(|| secret.clone()) })
         })
         .await?;
     ctx.created(&made)
