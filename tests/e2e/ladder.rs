@@ -92,10 +92,15 @@ async fn climbs(db: TestDb) {
         (Some(id.as_str()), Some("on_call"))
     );
 
+    // Time stands until each delivery is on record: its moment is what the story shows.
+    let told = |rung: usize| move |detail: &Value| states(detail)[rung] == state("told", None);
+    carer.detail(&id, "the first message told", told(1)).await;
     house.pass_seconds(60);
     receiver.wait_for(2, SOON).await;
+    carer.detail(&id, "the second message told", told(3)).await;
     house.pass_seconds(60);
     let calls = receiver.wait_for(3, SOON).await;
+    carer.detail(&id, "the third message told", told(5)).await;
     assert_eq!(calls[2].json()["phones"], json!(["13800000000"]), "the daughter is called by her number");
     house.pass_seconds(120);
     let all_told = |detail: &Value| states(detail).iter().all(|(state, _)| state == "told" || state == "passed");
