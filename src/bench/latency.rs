@@ -80,7 +80,7 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<(), 
 
 fn report(what: &str, sorted: &[f64]) {
     println!(
-        "  {what:<16}p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms ({} samples)",
+        "  {what:<18}p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms ({} samples)",
         percentile_ms(sorted, 0.5),
         percentile_ms(sorted, 0.99),
         percentile_ms(sorted, 1.0),
