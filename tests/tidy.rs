@@ -328,3 +328,14 @@ fn migrations_are_the_same_in_both_databases_and_say_why() {
     }
     none(&faults);
 }
+
+#[test]
+fn the_architecture_names_files_that_exist() {
+    let text = read(&root().join("ARCHITECTURE.md"));
+    let tops = ["modules/", "src/", "device-adapters/", "templates/", "tests/", "docs/"];
+    let named: Vec<&str> =
+        text.split('`').skip(1).step_by(2).filter(|word| tops.iter().any(|top| word.starts_with(top))).collect();
+    assert!(named.len() >= 20, "only {} files are named", named.len());
+    let gone: Vec<_> = named.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md names what is not there: {gone:?}");
+}
