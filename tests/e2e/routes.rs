@@ -98,6 +98,48 @@ both_databases! {
         house.close().await;
     }
 
+    async fn a_list_says_what_it_cannot_read_and_hides_what_is_elsewhere(db: TestDb) {
+        let mut house = House::start(db, &Plan::default()).await;
+        let manager = house.api("manager").await;
+        let foreign = house.world.foreign;
+        let document = manager.get("/api/openapi.json").await;
+        let mut looked_at = [0; 3];
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let parameters = operations["get"]["parameters"].as_array().into_iter().flatten();
+            for name in parameters.map(|parameter| text(parameter, "name")) {
+                let (values, told): (&[&str], _) = match name {
+                    "limit" => (&["0", "-1", "abc", "999999", ""], "error-expects-range"),
+                    "after" => (&["x", "fac_0000000000001", ""], "error-expects-id"),
+                    "facility" => {
+                        looked_at[2] += 1;
+                        assert_eq!(manager.status("GET", &format!("{path}?facility={foreign}")).await, 404, "{path}");
+                        (&["x"], "error-expects-id")
+                    }
+                    _ => continue,
+                };
+                looked_at[0] += usize::from(name == "limit");
+                looked_at[1] += usize::from(name == "after");
+                for value in values {
+                    let answer = manager.request("GET", &format!("{path}?{name}={value}")).send().await.unwrap();
+                    assert_eq!(answer.status(), 400, "{path}?{name}={value}");
+                    let problem: Value = answer.json().await.unwrap();
+                    assert_eq!((text(&problem["errors"][0], "field"), text(&problem["errors"][0], "code")), (name, told));
+                }
+            }
+            if operations["get"]["parameters"].as_array().into_iter().flatten().any(|named| named["name"] == "limit") {
+                assert_eq!(manager.status("GET", &format!("{path}?limit=200")).await, 200, "{path}");
+                assert_eq!(manager.status("GET", &format!("{path}?limits=2")).await, 400, "{path}");
+            }
+        }
+        assert!(looked_at.iter().all(|lists| *lists >= 8), "{looked_at:?} lists");
+        for page in ["/residents", "/staff", "/devices", "/quarantine", "/incidents", "/care-beds"] {
+            let answer = manager.request("GET", &format!("{page}?after=x")).send().await.unwrap();
+            assert_eq!(answer.status(), 400, "{page}");
+            assert!(answer.text().await.unwrap().contains("翻页位置已失效"), "{page}");
+        }
+        house.close().await;
+    }
+
     async fn probes_answer_and_metrics_are_for_this_machine_or_the_token(db: TestDb) {
         let token = "0123456789abcdef0123";
         let config = format!("{}\n[metrics]\ntoken = \"{token}\"\n", toml(&db, &Wiring::Embedded));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
-use songhe_kernel::{Db, Error, FacilityId, Moment, Result, UserId};
+use songhe_kernel::{Db, Error, Moment, Result, UserId};
 use songhe_registry::schema::resident as resident_table;
 use songhe_registry::{PlaceId, Resident, ResidentId};
 
@@ -30,7 +30,6 @@ pub(crate) enum State {
 pub(crate) struct Filter {
     /// Others do not exist for the caller.
     pub(crate) scope: Scope,
-    pub(crate) facility: Option<FacilityId>,
     pub(crate) state: State,
     pub(crate) kind: Option<Kind>,
     pub(crate) priority: Option<Priority>,
@@ -44,7 +43,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub(crate) fn within(scope: Scope) -> Self {
-        Self { scope, facility: None, state: State::All, kind: None, priority: None, from: None, to: None, after: None }
+        Self { scope, state: State::All, kind: None, priority: None, from: None, to: None, after: None }
     }
 }
 
@@ -64,9 +63,6 @@ pub(crate) fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>>
     let mut query = incident::table.select(Row::as_select()).order(incident::id.desc()).limit(limit).into_boxed();
     if let Some(ids) = filter.scope.ids() {
         query = query.filter(incident::facility_id.eq_any(ids.to_vec()));
-    }
-    if let Some(facility) = filter.facility {
-        query = query.filter(incident::facility_id.eq(facility));
     }
     match filter.state {
         State::All => {}

@@ -185,6 +185,42 @@ async fn refusals_have_two_shapes() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_is_told_in_the_callers_language() {
+    let server = Server::start().await;
+    let token = server.token("nurse").await;
+    let raw = |body: &str, language: &str| {
+        let request = server.post("/api/v1/session").header("Accept-Language", language);
+        request.header("Content-Type", "application/json").text(body).send()
+    };
+    for (body, field, chinese, english) in [
+        (
+            r#"{"username":"nurse","password":"x","admin":true}"#,
+            Some("admin"),
+            "没有名为“admin”的字段",
+            "no field “admin”",
+        ),
+        (r#"{"username":"nurse"}"#, Some("password"), "缺少“password”", "“password” is missing"),
+        (r#"{"username":7,"password":"x"}"#, Some("username"), "“username”应为文本", "“username” has to be text"),
+        ("{\"username\":\n nurse}", None, "第 2 行第 4 列", "line 2, column 4"),
+    ] {
+        for (language, words, title) in [("zh-CN", chinese, "请求无法识别"), ("en", english, "Bad request")] {
+            let told = problem(&raw(body, language).await, 400);
+            let detail = told["detail"].as_str().unwrap();
+            assert!(detail.contains(words), "{words}: {detail}");
+            assert!(language == "en" || !detail.contains("expected"), "{detail}");
+            assert_eq!((&told["title"], told["errors"][0]["field"].as_str()), (&json!(title), field));
+        }
+    }
+    let missing = problem(&server.get("/api/v1/beds/bed_x").bearer(&token).send().await, 404);
+    assert_eq!(missing["title"], "不存在", "a program asked for no page");
+
+    let nurse = server.browser("nurse").await;
+    let page = server.post("/beds").with(&nurse).form(&format!("csrf={}", nurse.csrf)).send().await;
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("缺少“name”"), "{}", page.body);
+}
+
+#[tokio::test]
 async fn a_defect_tells_its_request_id_and_nothing_else() {
     let server = Server::start().await;
     let token = server.token("nurse").await;

@@ -129,19 +129,10 @@ pub fn staff_in(db: &mut Db, facility: FacilityId) -> Result<Vec<Staff>> {
 }
 
 /// A page of the staff within a scope, by id: up to `limit` after `after`.
-pub fn list_staff(
-    db: &mut Db,
-    scope: &Scope,
-    facility: Option<FacilityId>,
-    after: Option<StaffId>,
-    limit: i64,
-) -> Result<Vec<Staff>> {
+pub fn list_staff(db: &mut Db, scope: &Scope, after: Option<StaffId>, limit: i64) -> Result<Vec<Staff>> {
     let mut query = staff::table.select(Staff::as_select()).order(staff::id).limit(limit).into_boxed();
     if let Some(ids) = scope.ids() {
         query = query.filter(staff::facility_id.eq_any(ids.to_vec()));
-    }
-    if let Some(facility) = facility {
-        query = query.filter(staff::facility_id.eq(facility));
     }
     if let Some(after) = after {
         query = query.filter(staff::id.gt(after));

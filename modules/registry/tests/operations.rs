@@ -287,7 +287,7 @@ both_databases! {
             enter(&street, new_resident(elsewhere, None, &format!("外人{n}"))).await.unwrap();
         }
         let page = |scope: Scope, name: &str, after| {
-            let filter = ResidentFilter { scope, facility: None, name: name.into(), after };
+            let filter = ResidentFilter { scope, name: name.into(), after };
             street.db.read(move |db| list_residents(db, &filter, 2))
         };
         let only = || Scope::Only(vec![here]);

@@ -157,8 +157,10 @@ both_databases! {
                 assert!(!body.contains(foreign), "{path} tells of {foreign}");
             }
         }
-        let (status, body) = desk.api(&admin, "GET", &format!("/api/v1/residents?facility={}", elsewhere.facility), Value::Null).await;
-        assert_eq!((status, &body["items"]), (200, &json!([])));
+        for list in ["residents", "places", "staff", "shifts"] {
+            let path = format!("/api/v1/{list}?facility={}", elsewhere.facility);
+            assert_eq!(desk.get(&admin, &path).await.0, 404, "{path}");
+        }
         for (path, body) in [
             ("/api/v1/residents".to_owned(), json!({ "facility_id": elsewhere.facility, "name": "x", "sex": "male" })),
             ("/api/v1/places".to_owned(), json!({ "facility_id": elsewhere.facility, "name": "x", "kind": "home" })),

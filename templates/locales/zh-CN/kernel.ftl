@@ -104,6 +104,17 @@ kernel-error-title-422 = 有内容需要修改
 kernel-error-title-429 = 操作过于频繁
 kernel-error-title-500 = 系统出错了
 kernel-error-title-503 = 暂时无法提供服务
+kernel-problem-title-400 = 请求无法识别
+kernel-problem-title-401 = 未登录
+kernel-problem-title-403 = 没有权限
+kernel-problem-title-404 = 不存在
+kernel-problem-title-405 = 不支持此方法
+kernel-problem-title-409 = 与当前状态冲突
+kernel-problem-title-413 = 请求内容过大
+kernel-problem-title-422 = 有字段需要修改
+kernel-problem-title-429 = 请求过于频繁
+kernel-problem-title-500 = 服务器内部错误
+kernel-problem-title-503 = 暂时无法提供服务
 kernel-error-request-id = 请求编号
 kernel-error-report-hint = 如需帮助，请把请求编号告诉管理员。
 kernel-error-emergency-hint = 如果正在处理告警，请直接前往现场，并用其他方式通知同事。
@@ -127,8 +138,6 @@ error-database = 数据库暂时不可用，请稍后再试
 error-internal = 系统内部错误，已记录
 error-csrf = 页面已过期，请刷新后再提交
 error-unsupported-media-type = 不支持这种内容格式
-error-unknown-field = 未知的字段：{ $name }
-error-bad-id = 编号格式不正确：{ $value }
 error-bad-cursor = 翻页位置已失效，请从第一页开始
 
 ## 校验

@@ -6,11 +6,10 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, Moment, Result};
 use songhe_registry::{PlaceId, RESIDENTS_READ, ResidentId};
 
-use super::{List, limit, within};
 use crate::list::{self, Condition, Filter, Listed};
 use crate::module::{DEVICES_READ, DEVICES_WRITE, Setup};
 use crate::pages::with;
@@ -46,10 +45,10 @@ struct Query {
     q: String,
     /// Catalogue class: `3.1`.
     class: Option<String>,
-    /// `online`, `offline`, `low_battery` or `unbound`.
-    state: Option<String>,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    state: Option<Condition>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<DeviceId>,
 }
@@ -111,7 +110,7 @@ struct DeviceBody {
 impl DeviceBody {
     fn new(ctx: &Ctx, listed: Listed) -> Self {
         let device = listed.device;
-        let sees_residents = within(ctx, RESIDENTS_READ, device.facility_id).is_ok();
+        let sees_residents = ctx.caller().facilities(RESIDENTS_READ).contains(device.facility_id);
         Self {
             id: device.id,
             facility_id: device.facility_id,
@@ -133,31 +132,22 @@ impl DeviceBody {
 
 async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = limit(query.limit);
-    let condition =
-        match query.state.as_deref() {
-            None | Some("") => None,
-            Some(state) => Some(Condition::parse(state).ok_or_else(|| {
-                Error::BadRequest(songhe_kernel::Text::key("error-invalid-choice").arg("value", state))
-            })?),
-        };
     let filter = Filter {
-        scope: ctx.caller().facilities(DEVICES_READ).clone(),
-        facility: query.facility,
+        scope: ctx.caller().narrowed(DEVICES_READ, query.facility)?,
         text: query.q,
         class: query.class,
-        condition,
+        condition: query.state,
         after: query.after,
     };
     let now = ctx.app().clock.now();
-    let rows = ctx.app().db.read(move |db| list::list(db, &filter, now, limit + 1)).await?;
+    let rows = ctx.app().db.read(move |db| list::list(db, &filter, now, query.limit.rows())).await?;
     let items = rows.into_iter().map(|listed| DeviceBody::new(&ctx, listed)).collect();
-    ctx.json_ok(&List::new(items, limit, |device| device.id.to_string()))
+    ctx.json_ok(&List::part(items, query.limit, |device: &DeviceBody| device.id))
 }
 
 async fn create(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     let body: NewDeviceBody = ctx.json()?;
-    within(&ctx, DEVICES_WRITE, body.facility_id)?;
+    ctx.caller().expect_at(DEVICES_WRITE, body.facility_id)?;
     let new = NewDevice {
         facility: body.facility_id,
         serial: body.serial,
@@ -198,7 +188,7 @@ async fn give_credential(ctx: Ctx) -> Result<HttpResponse> {
 /// The device of the path, if it exists for this caller.
 async fn seen(ctx: &Ctx, permission: &str) -> Result<DeviceBody> {
     let body = find(ctx, ctx.id("id")?).await?;
-    within(ctx, permission, body.facility_id)?;
+    ctx.caller().expect_at(permission, body.facility_id)?;
     Ok(body)
 }
 

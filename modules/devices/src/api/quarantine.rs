@@ -3,10 +3,9 @@
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Moment, Result};
 
-use super::{List, limit};
 use crate::module::QUARANTINE_READ;
 use crate::quarantine::{QuarantineId, Quarantined, list};
 
@@ -23,8 +22,9 @@ pub(super) fn routes() -> Vec<Route> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<QuarantineId>,
 }
@@ -70,9 +70,8 @@ impl From<Quarantined> for QuarantinedBody {
 
 async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = limit(query.limit);
     let scope = ctx.caller().facilities(QUARANTINE_READ).clone();
-    let rows = ctx.app().db.read(move |db| list(db, &scope, query.after, limit + 1)).await?;
+    let rows = ctx.app().db.read(move |db| list(db, &scope, query.after, query.limit.rows())).await?;
     let items = rows.into_iter().map(QuarantinedBody::from).collect();
-    ctx.json_ok(&List::new(items, limit, |row: &QuarantinedBody| row.id.to_string()))
+    ctx.json_ok(&List::part(items, query.limit, |row: &QuarantinedBody| row.id))
 }

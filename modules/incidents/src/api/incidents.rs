@@ -5,8 +5,7 @@ use actix_web::http::header::HeaderName;
 use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
-use songhe_kernel::identity::Scope;
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, Moment, Result, Text, Tx, UserId};
 
 use super::stream;
@@ -19,8 +18,6 @@ use crate::resource::{self, Incident, IncidentDetail};
 use crate::shift::{self, Metrics};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 200;
 /// Figures are made of so many days at most.
 const MAX_DAYS: i64 = 366;
 
@@ -28,7 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
     let (read, act) = (Access::Permission(INCIDENTS_READ), Access::Permission(INCIDENTS_ACT));
     vec![
         Route::get("/api/v1/incidents", read, list).doc(
-            ApiDoc::new("List incidents, newest first").query::<ListQuery>().returns::<IncidentList>(),
+            ApiDoc::new("List incidents, newest first").query::<ListQuery>().returns::<List<Incident>>(),
         ),
         Route::get("/api/v1/incidents/metrics", read, metrics).doc(
             ApiDoc::new("How fast calls are answered")
@@ -75,6 +72,7 @@ enum ListStatus {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct ListQuery {
     #[serde(default)]
     status: ListStatus,
@@ -87,23 +85,15 @@ struct ListQuery {
     to: Option<Moment>,
     /// `next` of the page before.
     after: Option<IncidentId>,
-    /// 1 to 200; 50 if absent.
-    limit: Option<i64>,
-}
-
-/// A page of incidents.
-#[derive(Debug, Serialize, JsonSchema)]
-struct IncidentList {
-    items: Vec<Incident>,
-    /// Goes into `after` for the next page; `null`: there is none.
-    next: Option<IncidentId>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
 }
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: ListQuery = ctx.query()?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = query.limit;
     let filter = Filter {
-        facility: query.facility,
         state: match query.status {
             ListStatus::Open => State::Open,
             ListStatus::Closed => State::Closed,
@@ -114,20 +104,17 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
         from: query.from,
         to: query.to,
         after: query.after,
-        ..Filter::within(ctx.caller().facilities(INCIDENTS_READ).clone())
+        ..Filter::within(ctx.caller().narrowed(INCIDENTS_READ, query.facility)?)
     };
-    let answer = ctx
+    let items = ctx
         .app()
         .db
         .read(move |db| {
-            let mut rows = lists::list(db, &filter, limit + 1)?;
-            let more = rows.len() as i64 > limit;
-            rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-            let next = rows.last().map(|row| row.id).filter(|_| more);
-            Ok(IncidentList { items: resource::incidents(db, rows)?, next })
+            let rows = lists::list(db, &filter, limit.rows())?;
+            resource::incidents(db, rows)
         })
         .await?;
-    ctx.json_ok(&answer)
+    ctx.json_ok(&List::part(items, limit, |incident| incident.id))
 }
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
@@ -219,6 +206,7 @@ async fn say_present(ctx: Ctx) -> Result<HttpResponse> {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct MetricsQuery {
     facility: Option<FacilityId>,
     /// The first moment of the period.
@@ -247,13 +235,7 @@ async fn metrics(ctx: Ctx) -> Result<HttpResponse> {
     if to.since(from) > TimeDelta::days(MAX_DAYS) {
         return Err(Error::field("to", Text::key("incidents-error-period").arg("max", MAX_DAYS)));
     }
-    let mut scope = ctx.caller().facilities(INCIDENTS_READ).clone();
-    if let Some(facility) = query.facility {
-        if !scope.contains(facility) {
-            return Err(Error::NotFound);
-        }
-        scope = Scope::Only(vec![facility]);
-    }
+    let scope = ctx.caller().narrowed(INCIDENTS_READ, query.facility)?;
     let (total, facilities) = ctx.app().db.read(move |db| shift::metrics(db, &scope, from, to)).await?;
     ctx.json_ok(&MetricsAnswer { from, to, total, facilities })
 }

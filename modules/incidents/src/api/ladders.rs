@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, List, Route};
 use songhe_kernel::{Db, Error, FacilityId, Moment, Result};
 use songhe_registry as registry;
 
@@ -20,7 +20,7 @@ pub(super) fn routes() -> Vec<Route> {
             ApiDoc::new("List escalation ladders")
                 .description("All of them, by facility and priority; a priority without one shows the built-in one (`id` null).")
                 .query::<FacilityQuery>()
-                .returns::<LadderList>(),
+                .returns::<List<LadderAnswer>>(),
         ),
         Route::post("/api/v1/ladders", write, create)
             .doc(ApiDoc::new("Make a ladder").body::<LadderInput>().creates::<LadderAnswer>()),
@@ -33,7 +33,7 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         Route::delete("/api/v1/ladders/{id}", write, remove).doc(ApiDoc::new("Remove a ladder")),
         Route::get("/api/v1/webhook-endpoints", read, endpoints)
-            .doc(ApiDoc::new("List webhook endpoints").query::<FacilityQuery>().returns::<EndpointList>()),
+            .doc(ApiDoc::new("List webhook endpoints").query::<FacilityQuery>().returns::<List<EndpointView>>()),
         Route::post("/api/v1/webhook-endpoints", write, add_endpoint).doc(
             ApiDoc::new("Add a webhook endpoint")
                 .description(
@@ -51,7 +51,9 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct FacilityQuery {
+    /// Only this facility's.
     facility: Option<FacilityId>,
 }
 
@@ -87,17 +89,11 @@ impl LadderInput {
 
 /// A ladder and the hours of the coming week in which it would reach nobody.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Ladder")]
 struct LadderAnswer {
     #[serde(flatten)]
     ladder: Ladder,
     gaps: Vec<Gap>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct LadderList {
-    items: Vec<LadderAnswer>,
-    /// Always `null`: there are few.
-    next: Option<LadderId>,
 }
 
 fn answer(db: &mut Db, ladder: Ladder, now: Moment) -> Result<LadderAnswer> {
@@ -105,35 +101,29 @@ fn answer(db: &mut Db, ladder: Ladder, now: Moment) -> Result<LadderAnswer> {
     Ok(LadderAnswer { gaps: coverage::gaps(db, &ladder, zone, now)?, ladder })
 }
 
-/// The facilities asked for, of those the caller may see.
-fn facilities(db: &mut Db, scope: &songhe_kernel::identity::Scope, one: Option<FacilityId>) -> Result<Vec<FacilityId>> {
-    let all = registry::facilities_in(db, scope)?.into_iter().map(|facility| facility.id);
-    Ok(all.filter(|id| one.is_none_or(|one| one == *id)).collect())
-}
-
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: FacilityQuery = ctx.query()?;
-    let (scope, now) = (ctx.caller().facilities(LADDERS_READ).clone(), ctx.app().clock.now());
+    let (scope, now) = (ctx.caller().narrowed(LADDERS_READ, query.facility)?, ctx.app().clock.now());
     let items = ctx
         .app()
         .db
         .read(move |db| {
             let mut items = Vec::new();
-            for facility in facilities(db, &scope, query.facility)? {
-                for ladder in ladders::of_facility(db, facility)? {
+            for facility in registry::facilities_in(db, &scope)? {
+                for ladder in ladders::of_facility(db, facility.id)? {
                     items.push(answer(db, ladder, now)?);
                 }
             }
             Ok(items)
         })
         .await?;
-    ctx.json_ok(&LadderList { items, next: None })
+    ctx.json_ok(&List::whole(items))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let input: LadderInput = ctx.json()?;
     let ladder = input.ladder(None);
-    expect_reach(&ctx, ladder.facility)?;
+    ctx.caller().expect_at(LADDERS_WRITE, ladder.facility)?;
     let id = ctx.once(move |tx| ladders::save(tx, &ladder)).await?;
     ctx.created(&read(&ctx, id).await?)
 }
@@ -141,9 +131,7 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let id: LadderId = ctx.id("id")?;
     let found = read(&ctx, id).await?;
-    if !ctx.caller().facilities(LADDERS_READ).contains(found.ladder.facility) {
-        return Err(Error::NotFound);
-    }
+    ctx.caller().expect_at(LADDERS_READ, found.ladder.facility)?;
     ctx.json_ok(&found)
 }
 
@@ -151,7 +139,7 @@ async fn change(ctx: Ctx) -> Result<HttpResponse> {
     let id: LadderId = ctx.id("id")?;
     let input: LadderInput = ctx.json()?;
     let ladder = input.ladder(Some(id));
-    expect_reach(&ctx, ladder.facility)?;
+    ctx.caller().expect_at(LADDERS_WRITE, ladder.facility)?;
     let scope = ctx.caller().facilities(LADDERS_WRITE).clone();
     ctx.app()
         .db
@@ -191,12 +179,9 @@ async fn read(ctx: &Ctx, id: LadderId) -> Result<LadderAnswer> {
         .await
 }
 
-fn expect_reach(ctx: &Ctx, facility: FacilityId) -> Result<()> {
-    if ctx.caller().facilities(LADDERS_WRITE).contains(facility) { Ok(()) } else { Err(Error::NotFound) }
-}
-
 /// Where a facility's calls are posted.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Endpoint")]
 struct EndpointView {
     id: EndpointId,
     facility: FacilityId,
@@ -214,28 +199,21 @@ impl EndpointView {
     }
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct EndpointList {
-    items: Vec<EndpointView>,
-    /// Always `null`: there are few.
-    next: Option<EndpointId>,
-}
-
 async fn endpoints(ctx: Ctx) -> Result<HttpResponse> {
     let query: FacilityQuery = ctx.query()?;
-    let scope = ctx.caller().facilities(LADDERS_READ).clone();
+    let scope = ctx.caller().narrowed(LADDERS_READ, query.facility)?;
     let items = ctx
         .app()
         .db
         .read(move |db| {
             let mut items = Vec::new();
-            for facility in facilities(db, &scope, query.facility)? {
-                items.extend(webhook::endpoints(db, facility)?.into_iter().map(EndpointView::of));
+            for facility in registry::facilities_in(db, &scope)? {
+                items.extend(webhook::endpoints(db, facility.id)?.into_iter().map(EndpointView::of));
             }
             Ok(items)
         })
         .await?;
-    ctx.json_ok(&EndpointList { items, next: None })
+    ctx.json_ok(&List::whole(items))
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -261,7 +239,7 @@ struct NewEndpoint {
 
 async fn add_endpoint(ctx: Ctx) -> Result<HttpResponse> {
     let input: EndpointInput = ctx.json()?;
-    expect_reach(&ctx, input.facility)?;
+    ctx.caller().expect_at(LADDERS_WRITE, input.facility)?;
     let secret = webhook::new_secret();
     // The kept outcome is the id alone: a secret has no place among idempotency keys.
     let id = ctx

@@ -6,12 +6,11 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Menu, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Menu, Refused, Route, Section};
 use songhe_kernel::schema::effect;
 use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, Result, Text};
 use songhe_registry as registry;
 
-use super::{Choice, ErrorLine, error_of};
 use crate::model::{EndpointId, Target};
 use crate::module::{LADDERS_READ, LADDERS_WRITE};
 use crate::webhook::{self, Endpoint};
@@ -39,8 +38,8 @@ struct Page {
     form: Form,
     facilities: Vec<Choice>,
     targets: Vec<Choice>,
-    errors: Errors,
-    error_list: Option<Vec<ErrorLine>>,
+    #[serde(flatten)]
+    refused: Refused,
 }
 
 #[derive(Serialize)]
@@ -70,12 +69,11 @@ struct Form {
     target: String,
 }
 
-#[derive(Default, Serialize)]
-struct Errors {
-    url: Option<String>,
-    facility: Option<String>,
-    target: Option<String>,
-}
+const FIELDS: Fields = &[
+    ("url", "incidents-endpoint-url"),
+    ("facility", "incidents-ladder-facility"),
+    ("target", "incidents-endpoint-for"),
+];
 
 #[derive(Clone, Default)]
 struct Fate {
@@ -119,32 +117,8 @@ async fn show(
     let mut targets = vec![Choice::new(ANY, ctx.say(&Text::key("incidents-target-any")))];
     targets
         .extend(Target::ALL.iter().map(|target| Choice::new(target.as_str(), ctx.say(&Text::key(target.text_key())))));
-    let labels = [
-        ("url", "incidents-endpoint-url"),
-        ("facility", "incidents-ladder-facility"),
-        ("target", "incidents-endpoint-for"),
-    ];
-    let lines: Vec<ErrorLine> = errors
-        .iter()
-        .map(|error| {
-            let label = labels.iter().find(|(field, _)| *field == error.field).map(|(_, key)| ctx.say(&Text::key(key)));
-            ErrorLine { field: error.field.into(), label: label.unwrap_or_default(), text: ctx.say(&error.text) }
-        })
-        .collect();
-    let page = Page {
-        can_edit,
-        items,
-        secret,
-        form,
-        facilities,
-        targets,
-        errors: Errors {
-            url: error_of(ctx, &errors, "url"),
-            facility: error_of(ctx, &errors, "facility"),
-            target: error_of(ctx, &errors, "target"),
-        },
-        error_list: (!lines.is_empty()).then_some(lines),
-    };
+    let refused = Refused::new(ctx, FIELDS, &errors);
+    let page = Page { can_edit, items, secret, form, facilities, targets, refused };
     ctx.page_with(status, "incidents/endpoints", &page)
 }
 

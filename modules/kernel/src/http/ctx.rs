@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch};
-use actix_web::web::{Bytes, Query};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono_tz::Tz;
 use futures_util::Stream;
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::page::{Draft, html};
 use super::visitor::{Visitor, text};
-use super::{App, Route, SseFrame, live, once};
+use super::{App, Route, SseFrame, live, misread, once};
 use crate::db::Tx;
 use crate::error::{Error, Result, Text};
 use crate::i18n::Locale;
@@ -102,29 +102,26 @@ impl Ctx {
     }
 
     /// # Errors
-    /// `BadRequest` when a parameter is missing, doubled or of the wrong kind, or has a NUL in it.
+    /// `Unreadable` when a parameter is unknown, missing, doubled or of the wrong kind; `BadRequest` for a NUL in it.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         let text = self.inner.request.query_string();
         refuse_nul(has_nul(text.as_bytes()))?;
-        Query::<T>::from_query(text)
-            .map(Query::into_inner)
-            .map_err(|error| Error::BadRequest(Text::key("error-query").arg("reason", error)))
+        misread::pairs(text, "error-query")
     }
 
     /// # Errors
-    /// `BadRequest` when the content type is not JSON, the body does not fit or has a NUL in it.
+    /// `Unreadable` when the body is no JSON or does not fit; `BadRequest` for another content type or a NUL in it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let request = &self.inner.request;
         if !content_type(request).eq_ignore_ascii_case("application/json") {
             return Err(Error::BadRequest(Text::key("error-not-json")));
         }
         refuse_nul(json_has_nul(&self.inner.body))?;
-        serde_json::from_slice(&self.inner.body)
-            .map_err(|error| Error::BadRequest(Text::key("error-json").arg("reason", error)))
+        misread::json(&self.inner.body)
     }
 
     /// # Errors
-    /// `BadRequest` when the body is no form, does not fit or has a NUL in it.
+    /// `Unreadable` when an input is missing or does not fit; `BadRequest` when the body is no form or has a NUL in it.
     pub fn form<T: DeserializeOwned>(&self) -> Result<T> {
         refuse_nul(has_nul(&self.inner.body))?;
         parse_form(&self.inner.request, &self.inner.body)
@@ -253,12 +250,9 @@ fn json_has_nul(body: &[u8]) -> bool {
 }
 
 pub(super) fn parse_form<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T> {
-    let unreadable = |reason: String| Error::BadRequest(Text::key("error-form").arg("reason", reason));
-    if !content_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(unreadable("content type".into()));
-    }
-    let text = std::str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
-    Query::<T>::from_query(text).map(Query::into_inner).map_err(|error| unreadable(error.to_string()))
+    let is_form = content_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let text = std::str::from_utf8(body).ok().filter(|_| is_form);
+    misread::pairs(text.ok_or_else(|| Error::BadRequest(Text::key("error-not-form")))?, "error-form")
 }
 
 #[cfg(test)]

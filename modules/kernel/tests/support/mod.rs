@@ -158,6 +158,11 @@ impl Request {
         self.header("Content-Type", "application/json")
     }
 
+    pub fn text(mut self, body: &str) -> Self {
+        self.body = body.to_owned();
+        self
+    }
+
     pub async fn open(self) -> Open {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let request = format!("{}Content-Length: {}\r\n\r\n{}", self.head, self.body.len(), self.body);

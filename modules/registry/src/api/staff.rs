@@ -3,10 +3,9 @@
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, Result};
 
-use super::{List, limit, within};
 use crate::module::{STAFF_READ, STAFF_WRITE};
 use crate::{NewStaff, Staff, StaffId, create_staff, list_staff, staff_member};
 
@@ -24,22 +23,23 @@ pub(super) fn routes() -> Vec<Route> {
 struct Query {
     /// Only this facility's.
     facility: Option<FacilityId>,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<StaffId>,
 }
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let (scope, limit) = (ctx.caller().facilities(STAFF_READ).clone(), limit(query.limit));
-    let rows = ctx.app().db.read(move |db| list_staff(db, &scope, query.facility, query.after, limit + 1)).await?;
-    ctx.json_ok(&List::new(rows, limit, |member| member.id.to_string()))
+    let scope = ctx.caller().narrowed(STAFF_READ, query.facility)?;
+    let rows = ctx.app().db.read(move |db| list_staff(db, &scope, query.after, query.limit.rows())).await?;
+    ctx.json_ok(&List::part(rows, query.limit, |member| member.id))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let new: NewStaff = ctx.json()?;
-    within(&ctx, STAFF_WRITE, new.facility_id)?;
+    ctx.caller().expect_at(STAFF_WRITE, new.facility_id)?;
     let actor = Some(ctx.caller().user_id);
     let id = ctx.once(move |tx| create_staff(tx, &new, actor)).await?;
     let made = ctx.app().db.read(move |db| staff_member(db, id)).await?.ok_or(Error::NotFound)?;

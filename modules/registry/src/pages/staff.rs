@@ -5,14 +5,13 @@ use std::collections::{HashMap, HashSet};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, cursor, cut, refused, url};
 use songhe_kernel::identity::find_user_id;
 use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
 
-use super::form::{Fields, Reader, Refused, given, refused};
+use super::form::{Reader, given};
 use super::rosters::job_key;
-use super::{Choice, PAGE_ROWS, chosen, facilities_of, facility_choices, filtered_by, menu, url};
-use crate::api::cut;
+use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
 use crate::module::{STAFF_READ, STAFF_WRITE};
 use crate::staff::usernames;
 use crate::{Job, NewStaff, StaffId, create_staff, list_staff};
@@ -85,13 +84,13 @@ async fn render(ctx: &Ctx, query: Query, form: &StaffForm, errors: &[FieldError]
     let facilities = facilities_of(ctx, STAFF_READ).await?;
     let names: HashMap<FacilityId, String> =
         facilities.iter().map(|facility| (facility.id, facility.name.clone())).collect();
-    let (scope, only) = (ctx.caller().facilities(STAFF_READ).clone(), filtered_by(&facilities, &query.facility)?);
-    let (after, now) = (query.after.parse().ok(), ctx.app().clock.now());
+    let scope = looked_at(ctx, STAFF_READ, &query.facility)?;
+    let (after, now) = (cursor(&query.after)?, ctx.app().clock.now());
     let (mut rows, accounts, present) = ctx
         .app()
         .db
         .read(move |db| {
-            let rows = list_staff(db, &scope, only, after, PAGE_ROWS + 1)?;
+            let rows = list_staff(db, &scope, after, PAGE_ROWS + 1)?;
             let ids: Vec<StaffId> = rows.iter().map(|member| member.id).collect();
             let present: HashSet<StaffId> = crate::shifts::present(db, &ids, now)?.into_iter().collect();
             Ok((rows, usernames(db, &ids)?, present))
