@@ -1,14 +1,11 @@
 //! Pages, API and stream over HTTP: every screen in both languages, and what a foreign scope hides.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::{Home, MIGRATED};
 use actix_web::HttpServer;
-use common::{Home, MIGRATED};
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use songhe_incidents::{Boards, IncidentPanels, IncidentsHome, act};

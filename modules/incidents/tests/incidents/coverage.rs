@@ -1,10 +1,7 @@
 //! Would a ladder reach anybody, hour by hour of the coming week?
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
+use crate::common::{self, Home, MIGRATED};
 use chrono::{Days, NaiveDate, NaiveTime};
-use common::{Home, MIGRATED};
 use diesel::prelude::*;
 use songhe_incidents::coverage;
 use songhe_incidents::ladders::{Ladder, Rung, built_in};

@@ -1,11 +1,8 @@
 //! The register: binding history, credentials.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{MIGRATED, street};
+use crate::common::{MIGRATED, street};
 use songhe_devices::{NewDevice, register};
 use songhe_kernel::Error;
 use songhe_testkit::{TestDb, both_databases};

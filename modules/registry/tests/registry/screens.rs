@@ -1,14 +1,11 @@
 //! The registry over HTTP: what a caller's scope hides, forms that come back, and every screen in both languages.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::sync::Arc;
 
+use crate::common::{MIGRATED, Street, new_resident, street};
 use actix_web::body::to_bytes;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::Bytes;
-use common::{MIGRATED, Street, new_resident, street};
 use serde_json::{Value, json};
 use songhe_kernel::http::{self, App, HttpSettings, Parts};
 use songhe_kernel::identity::{Caller, SessionKind, SessionToken, find_user_id, open_session};

@@ -1,6 +1,5 @@
 //! A street with a care-bed station, another station, and a nursing home where care beds are off; each has a resident in
 //! a private home. The real background work runs; the clock stands still until moved.
-#![allow(dead_code)] // each test binary uses a part
 
 use std::sync::Arc;
 use std::time::Duration;

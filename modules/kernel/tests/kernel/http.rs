@@ -1,12 +1,9 @@
 //! The HTTP half of the kernel on a real server (port 0) and a real database, with a small module of its own.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{self, Answer, Server};
 use serde_json::{Value, json};
-use support::{Answer, Server};
 
 fn problem(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{}", answer.body);

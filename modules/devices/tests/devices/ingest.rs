@@ -1,13 +1,10 @@
 //! What becomes of a message: one incident for one call, nothing lost, nothing twice, nothing acted on that must not be.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{MIGRATED, message, street};
+use crate::common::{self, MIGRATED, message, street};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use futures_util::future::join_all;

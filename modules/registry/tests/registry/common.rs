@@ -22,16 +22,13 @@ pub fn migrations(url: &str) -> Migrations {
 pub const MIGRATED: Template =
     Template { name: "registry_tests", fill: |url| drop(migrate(url, &migrations(url)).unwrap()) };
 
-#[allow(dead_code)] // each test binary reads what it needs
 pub struct Street {
     pub db: Database,
-    pub clock: Arc<ManualClock>,
     pub region: i64,
     pub here: House,
     pub elsewhere: House,
 }
 
-#[allow(dead_code)]
 #[derive(Clone)]
 pub struct House {
     pub facility: FacilityId,
@@ -46,7 +43,7 @@ pub struct House {
 pub async fn street(test: &TestDb) -> Street {
     // 16:00 in Shanghai, a Sunday.
     let clock = Arc::new(ManualClock::at("2026-11-22T08:00:00Z".parse().unwrap()));
-    let db = Database::open(&DatabaseSettings::new(test.url()), clock.clone(), 0).unwrap();
+    let db = Database::open(&DatabaseSettings::new(test.url()), clock, 0).unwrap();
     let password = PasswordHash::make("correct-horse").unwrap();
     let (region, here, elsewhere) = db
         .write(move |tx| {
@@ -60,7 +57,7 @@ pub async fn street(test: &TestDb) -> Street {
         })
         .await
         .unwrap();
-    Street { db, clock, region, here, elsewhere }
+    Street { db, region, here, elsewhere }
 }
 
 fn user(tx: &mut Tx<'_>, name: &str, password: &PasswordHash) -> songhe_kernel::Result<UserId> {

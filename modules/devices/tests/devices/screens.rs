@@ -1,13 +1,10 @@
 //! The module over HTTP: what a caller's scope hides, forms that come back, and every screen in both languages.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::sync::Arc;
 
+use crate::common::{self, MIGRATED, Street, devices_module, street};
 use actix_web::body::to_bytes;
 use actix_web::test::{TestRequest, init_service};
-use common::{MIGRATED, Street, devices_module, street};
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use songhe_adapter_core::Measure;

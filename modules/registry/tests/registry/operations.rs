@@ -1,9 +1,6 @@
 //! What the registry promises to the modules above it, on both databases.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{House, MIGRATED, Street, migrations, new_place, new_resident, new_staff, street};
+use crate::common::{House, MIGRATED, Street, migrations, new_place, new_resident, new_staff, street};
 use diesel::prelude::*;
 use songhe_kernel::db::{applied_versions, migrate, revert_all};
 use songhe_kernel::identity::Scope;

@@ -1,5 +1,4 @@
 //! Accounts, scopes and sessions on a real database.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! A street with two nursing homes, each with a room, a bed with somebody in it, and two devices there; a clock that
 //! stands still; devices that speak songhe-mqtt.
-#![allow(dead_code)] // each test binary uses what it needs
 
 use std::sync::Arc;
 

@@ -1,11 +1,8 @@
 //! Emergency calls from care beds, through the real event log and its walker.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{MIGRATED, Street, migrations, new_resident};
+use crate::common::{MIGRATED, Street, migrations, new_resident};
 use diesel::prelude::*;
 use songhe_care_beds::schema::care_bed_call;
 use songhe_care_beds::*;

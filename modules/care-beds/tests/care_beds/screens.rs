@@ -1,13 +1,10 @@
 //! Care beds over HTTP: scope, paging, refusals, and the page in both languages.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::sync::Arc;
 
+use crate::common::{MIGRATED, Street};
 use actix_web::body::to_bytes;
 use actix_web::test::{TestRequest, init_service};
-use common::{MIGRATED, Street};
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use songhe_care_beds::CareBeds;

@@ -1,10 +1,7 @@
 //! A call from the press to its review: who is told when, what stops it, what closes it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
+use crate::common::{Home, MIGRATED};
 use chrono::TimeDelta;
-use common::{Home, MIGRATED};
 use songhe_incidents::act::{self, Closing, FollowUp};
 use songhe_incidents::model::{Outcome, Resolution};
 use songhe_incidents::{Status, report, report_cleared};

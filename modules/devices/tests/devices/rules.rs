@@ -1,11 +1,8 @@
 //! Threshold rules through the real timers: limits, hysteresis, onset, restarts; what must never page.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{MIGRATED, Street, message, street};
+use crate::common::{MIGRATED, Street, message, street};
 use songhe_adapter_core::Measure::{HeartRate, RoomTemperature};
 use songhe_devices::Accepted;
 use songhe_testkit::{TestDb, both_databases};

@@ -1,5 +1,4 @@
 //! A home with a resident, people on duty, their boards and a webhook; the real runtime on a clock that is moved by hand.
-#![allow(dead_code)] // each test binary uses what it needs
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -92,13 +91,9 @@ pub struct People {
     pub elsewhere: FacilityId,
     pub room: PlaceId,
     pub bed: PlaceId,
-    pub other_room: PlaceId,
     pub resident: ResidentId,
     pub carer: UserId,
     pub second: UserId,
-    pub lead: UserId,
-    pub manager: UserId,
-    pub admin: UserId,
     pub stranger: UserId,
 }
 
@@ -298,7 +293,7 @@ fn settle(tx: &mut Tx<'_>, password: &PasswordHash) -> Result<People> {
     };
     let room = place(tx, here, None, PlaceKind::Room, "305 室")?;
     let bed = place(tx, here, Some(room), PlaceKind::Bed, "1 床")?;
-    let other_room = place(tx, elsewhere, None, PlaceKind::Room, "101 室")?;
+    place(tx, elsewhere, None, PlaceKind::Room, "101 室")?;
     let new = NewResident {
         facility_id: here,
         place_id: Some(bed),
@@ -321,14 +316,14 @@ fn settle(tx: &mut Tx<'_>, password: &PasswordHash) -> Result<People> {
     add_contact(tx, resident, &daughter, None)?;
     let carer = on_duty(tx, here, "carer", "李护理", Role::Carer, Job::Carer, password)?;
     let second = on_duty(tx, here, "second", "赵护理", Role::Carer, Job::Carer, password)?;
-    let lead = on_duty(tx, here, "lead", "王组长", Role::Nurse, Job::NurseLead, password)?;
-    let manager = on_duty(tx, here, "manager", "陈主任", Role::FacilityAdmin, Job::Manager, password)?;
+    on_duty(tx, here, "lead", "王组长", Role::Nurse, Job::NurseLead, password)?;
+    on_duty(tx, here, "manager", "陈主任", Role::FacilityAdmin, Job::Manager, password)?;
     let admin = user(tx, "admin", "管理员", password)?;
     grant_role(tx, admin, Role::FacilityAdmin, Some(here.0))?;
     let stranger = user(tx, "stranger", "外人", password)?;
     grant_role(tx, stranger, Role::Nurse, Some(elsewhere.0))?;
     grant_role(tx, stranger, Role::FacilityAdmin, Some(elsewhere.0))?;
-    Ok(People { here, elsewhere, room, bed, other_room, resident, carer, second, lead, manager, admin, stranger })
+    Ok(People { here, elsewhere, room, bed, resident, carer, second, stranger })
 }
 
 fn user(tx: &mut Tx<'_>, username: &str, name: &str, password: &PasswordHash) -> Result<UserId> {
