@@ -11,6 +11,7 @@ mod ctx;
 mod dispatch;
 mod doc;
 mod error_response;
+mod escapes;
 mod guard;
 mod home;
 mod live;
