@@ -171,7 +171,7 @@ async fn refusals_have_two_shapes() {
         let form = format!("csrf={}&name={name}", nurse.csrf);
         assert_eq!(server.post("/beds").with(&nurse).form(&form).send().await.status, 400, "{name}");
     }
-    let cut = server.get("/api/v1/beds?after=%E7%8E").bearer(&token).send().await;
+    let cut = server.get("/api/v1/beds/bed_x?after=%E7%8E").bearer(&token).send().await;
     assert_eq!(problem(&cut, 400)["code"], "error-not-utf8");
     for path in ["/api/v1/beds/%00", "/api/v1/beds/%FF"] {
         problem(&server.get(path).bearer(&token).send().await, 404);
@@ -195,9 +195,8 @@ async fn refusals_have_two_shapes() {
 async fn a_program_keeps_what_its_user_prefers() {
     let server = Server::start().await;
     let token = server.token("nurse").await;
-    let keep = async |body: Value| {
-        server.request("PUT", "/api/v1/me/preferences").bearer(&token).json(&body).send().await
-    };
+    let keep =
+        async |body: Value| server.request("PUT", "/api/v1/me/preferences").bearer(&token).json(&body).send().await;
     let kept = keep(json!({ "locale": "en" })).await;
     assert_eq!((kept.status, kept.body.as_str()), (200, r#"{"locale":"en","theme":"auto"}"#));
     let me: Value = serde_json::from_str(&server.get("/api/v1/me").bearer(&token).send().await.body).unwrap();
