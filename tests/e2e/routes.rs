@@ -71,6 +71,31 @@ both_databases! {
         house.close().await;
     }
 
+    async fn an_address_that_is_no_text_is_refused_and_no_defect(db: TestDb) {
+        let mut house = House::start(db, &Plan::default()).await;
+        let (app, admin) = (house.server().app.clone(), house.api("admin").await);
+        let mut looked_at = 0;
+        for route in app.routes().iter() {
+            for odd in ["%00", "a%00b", "%FF", "%C3%28", "%ED%A0%80"] {
+                let method = route.method.as_str();
+                if route.path.contains('{') {
+                    let path: Vec<_> =
+                        route.path.split('/').map(|part| if part.starts_with('{') { odd } else { part }).collect();
+                    let status = admin.status(method, &path.join("/")).await;
+                    // Not everything is the administrator's.
+                    assert!(matches!(status, 403 | 404), "{method} {} answered {status}", path.join("/"));
+                }
+                let path = format!("{}?q={odd}&after={odd}&facility={odd}", concrete(route.path));
+                let status = admin.status(method, &path).await;
+                let public = route.access == Access::Public;
+                assert!(matches!(status, 400 | 403) || (public && status < 500), "{method} {path} answered {status}");
+                looked_at += 1;
+            }
+        }
+        assert!(looked_at > 300, "{looked_at} requests");
+        house.close().await;
+    }
+
     async fn what_is_elsewhere_does_not_exist(db: TestDb) {
         let mut house = House::start(db, &Plan::default()).await;
         house.press(0, "1-1").await;

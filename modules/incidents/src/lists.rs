@@ -7,7 +7,7 @@ use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
 use songhe_kernel::{Db, Error, Moment, Result, UserId};
 use songhe_registry::schema::resident as resident_table;
-use songhe_registry::{PlaceId, Resident, ResidentId};
+use songhe_registry::{self as registry, Place, PlaceId, Resident, ResidentId};
 
 use crate::model::{IncidentId, Kind, Priority, Row, RungRow, Status};
 use crate::schema::{incident, incident_rung};
@@ -112,6 +112,18 @@ pub(crate) fn open_at(db: &mut Db, places: &[PlaceId]) -> Result<Vec<Row>> {
         .order(incident::raised_at.asc())
         .select(Row::as_select())
         .load(db)?)
+}
+
+/// The place whose tag carries this code, and what is open there and within it, longest waiting first.
+///
+/// # Errors
+/// `NotFound` when there is no such place within the scope.
+pub(crate) fn open_at_tag(db: &mut Db, code: &str, scope: &Scope) -> Result<(Place, Vec<Row>)> {
+    let place =
+        registry::place_by_tag(db, code)?.filter(|place| scope.contains(place.facility_id)).ok_or(Error::NotFound)?;
+    let places = registry::places_under(db, place.id)?;
+    let open = open_at(db, &places)?;
+    Ok((place, open))
 }
 
 /// A resident's incidents, newest first.

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
-use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
+use songhe_kernel::identity::{Scope, find_user_id};
 use songhe_kernel::{Error, FacilityId, NewEvent, Result, Text, UserId};
 
 use crate::StaffId;
@@ -108,6 +108,23 @@ pub fn create_staff(tx: &mut Tx<'_>, new: &NewStaff, actor: Option<UserId>) -> R
     })?;
     tx.signal(crate::topic(new.facility_id));
     Ok(id)
+}
+
+/// Adds a member of staff whose account is named as people know it.
+///
+/// # Errors
+/// `Invalid` on `username` when no account has that name; those of [`create_staff`].
+pub(crate) fn enter_staff(
+    tx: &mut Tx<'_>,
+    new: &NewStaff,
+    username: Option<&str>,
+    actor: Option<UserId>,
+) -> Result<StaffId> {
+    let Some(username) = username else { return create_staff(tx, new, actor) };
+    let found = find_user_id(tx.db(), username)?;
+    let unknown = || Error::field("username", Text::key("error-unknown-choice"));
+    let user = found.filter(|user| new.user_id.is_none_or(|named| named == *user)).ok_or_else(unknown)?;
+    create_staff(tx, &NewStaff { user_id: Some(user), ..new.clone() }, actor)
 }
 
 pub fn staff_member(db: &mut Db, id: StaffId) -> Result<Option<Staff>> {

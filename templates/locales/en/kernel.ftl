@@ -158,7 +158,7 @@ error-invalid-url = Please enter an address that begins with https://
 error-unknown-choice = The chosen item was not found
 error-invalid-choice = Not a possible value: { $value }
 error-already-exists = This already exists
-error-invalid-characters = Contains characters that are not allowed
+error-unseen-character = There is an invisible character ({ $code }) in it. Remove it, or type the words again.
 error-password-weak = This password is too short or too common
 
 ## System state
@@ -242,7 +242,6 @@ kernel-api-field = Field
 kernel-api-no-parameters = No parameters
 error-busy = The system is busy. Please try again shortly.
 error-database-unreachable = The database cannot be reached. Please try again shortly.
-error-display-name-form = The name needs 1 to { $max } characters
 error-password-long = The password is too long: at most { $max } bytes
 error-password-short = The password is too short: at least { $min } characters
 error-stopping = The system is stopping. Please try again shortly.

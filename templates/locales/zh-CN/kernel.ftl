@@ -158,7 +158,7 @@ error-invalid-url = 请输入以 https:// 开头的网址
 error-unknown-choice = 没有找到所选的项目
 error-invalid-choice = 不是可选的值：{ $value }
 error-already-exists = 已经存在
-error-invalid-characters = 含有不允许的字符
+error-unseen-character = 含有看不见的字符（{ $code }），请删去，或重新输入一遍
 error-password-weak = 密码太短或太常见，请换一个
 
 ## 系统状态
@@ -242,7 +242,6 @@ kernel-api-field = 字段
 kernel-api-no-parameters = 没有参数
 error-busy = 系统繁忙，请稍后再试
 error-database-unreachable = 无法连接数据库，请稍后再试
-error-display-name-form = 姓名请填写 1 到 { $max } 个字
 error-password-long = 密码过长，最多 { $max } 个字节
 error-password-short = 密码过短，至少 { $min } 个字
 error-stopping = 系统正在停止，请稍后再试

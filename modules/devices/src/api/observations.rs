@@ -53,7 +53,7 @@ struct ObservationBody {
     kind: String,
     /// Of an event: whether it began (`true`) or ended; `null` for readings.
     active: Option<bool>,
-    /// A decimal number; `null` for events and sensors without a reading.
+    /// A decimal number; `null` for events, sensors without a reading, and a number beyond ±9.2 × 10^12.
     value: Option<String>,
     /// UCUM.
     unit: Option<String>,
@@ -61,7 +61,7 @@ struct ObservationBody {
     quality: String,
     /// It waited in the device or a broker.
     historical: bool,
-    /// The device's own words.
+    /// The device's own words; of a number that is too large for `value`, the number.
     detail: Option<String>,
     /// The device's own id of the message: the dedupe key.
     message_id: String,

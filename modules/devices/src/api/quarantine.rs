@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
-use songhe_kernel::{Moment, Result};
+use songhe_kernel::{Error, Moment, Result};
 
-use crate::module::QUARANTINE_READ;
-use crate::quarantine::{QuarantineId, Quarantined, list};
+use crate::module::{DEVICES_WRITE, QUARANTINE_READ};
+use crate::quarantine::{QuarantineId, Quarantined, dismiss, list};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -15,6 +15,14 @@ pub(super) fn routes() -> Vec<Route> {
             ApiDoc::new("List messages that nobody could act on, newest first")
                 .query::<Query>()
                 .returns::<List<QuarantinedBody>>(),
+        ),
+        Route::post("/api/v1/quarantine/{id}/dismiss", Access::Permission(DEVICES_WRITE), dismiss_group).doc(
+            ApiDoc::new("Throw quarantined messages away")
+                .description(
+                    "The message of the path, and everything else that was kept of its sender for the same reason. \
+                     Registering the device (`POST /api/v1/devices` with its `serial`) is the other way out.",
+                )
+                .returns::<Dismissed>(),
         ),
     ]
 }
@@ -66,6 +74,24 @@ impl From<Quarantined> for QuarantinedBody {
             received_at: row.received_at,
         }
     }
+}
+
+/// What is gone.
+#[derive(Serialize, JsonSchema)]
+struct Dismissed {
+    messages: usize,
+}
+
+async fn dismiss_group(ctx: Ctx) -> Result<HttpResponse> {
+    let id: QuarantineId = ctx.id("id")?;
+    let scope = ctx.caller().facilities(DEVICES_WRITE).clone();
+    let messages = ctx
+        .once(move |tx| match dismiss(tx, &scope, id)? {
+            0 => Err(Error::NotFound),
+            messages => Ok(messages),
+        })
+        .await?;
+    ctx.json_ok(&Dismissed { messages })
 }
 
 async fn show_list(ctx: Ctx) -> Result<HttpResponse> {

@@ -294,6 +294,8 @@ fn observation_model(ctx: &Ctx, row: &Observation) -> ObservationModel {
     let value = match row.value_micro {
         Some(micro) => words::decimal(micro),
         None if row.active == Some(false) => say(ctx, Some("devices-event-cleared")),
+        // A number that no field holds, as it was sent.
+        None if event_key.is_none() => row.detail.clone().unwrap_or_default(),
         None => String::new(),
     };
     ObservationModel {

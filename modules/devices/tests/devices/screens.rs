@@ -196,6 +196,107 @@ both_databases! {
         assert_eq!(left.iter().map(|row| row.1.as_deref().unwrap()).collect::<Vec<_>>(), ["LA-1"]);
     }
 
+    async fn a_program_throws_away_what_nobody_could_act_on(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        for n in 0..3 {
+            desk.street.accept(desk.street.sos("XX-9", &n.to_string())).await;
+        }
+        let topic = "songhe/v1/LA-1/telemetry".to_owned();
+        let message = songhe_devices::Message { source: "test", topic, payload: b"?".to_vec(), retained: false };
+        desk.street.ingest.accept(message).await.unwrap();
+        let (admin, carer) = (desk.token("admin").await, desk.token("carer").await);
+        let (_, list) = desk.get(&admin, "/api/v1/quarantine").await;
+        let path = format!("/api/v1/quarantine/{}/dismiss", items(&list)[1]["id"].as_str().unwrap());
+        assert_eq!(desk.post(&carer, &path, json!({})).await.0, 403);
+        let keyed = || TestRequest::post().uri(&path).insert_header(("Idempotency-Key", "once"));
+        for _ in 0..2 {
+            let answer = desk.send(&admin, keyed()).await;
+            assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"messages":3}"#));
+        }
+        assert_eq!(desk.post(&admin, &path, json!({})).await.0, 404, "gone");
+        // What another facility's device sent cannot be thrown away.
+        let left = desk.street.quarantined().await;
+        assert_eq!(left.iter().map(|row| row.1.as_deref().unwrap()).collect::<Vec<_>>(), ["LA-1"]);
+        let id: i64 = desk
+            .street
+            .db
+            .read(|db| Ok(songhe_devices::schema::quarantine::table.select(songhe_devices::schema::quarantine::id).first(db)?))
+            .await
+            .unwrap();
+        let foreign = format!("/api/v1/quarantine/{}/dismiss", songhe_devices::quarantine::QuarantineId(id));
+        assert_eq!(desk.post(&admin, &foreign, json!({})).await.0, 404);
+        assert_eq!(desk.street.quarantined().await.len(), 1);
+    }
+
+    async fn a_program_sees_what_a_device_told_last_and_where_it_was(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let (admin, supervisor, cord) =
+            (desk.token("admin").await, desk.token("supervisor").await, desk.street.here.cord);
+        desk.street.accept(desk.street.reading("SH-1", "1", Measure::HeartRate, "70")).await;
+        let path = format!("/api/v1/devices/{cord}");
+        let body = json!({ "place_id": desk.street.here.room, "resident_id": desk.street.here.resident });
+        assert_eq!(desk.post(&admin, &format!("{path}/bind"), body).await.0, 200);
+        let (status, state) = desk.get(&admin, &format!("{path}/state")).await;
+        assert_eq!(status, 200);
+        assert_eq!((&items(&state)[0]["kind"], &items(&state)[0]["value"]), (&json!("heart_rate"), &json!("70")));
+        let (_, history) = desk.get(&admin, &format!("{path}/bindings")).await;
+        assert_eq!(items(&history).len(), 2);
+        assert_eq!(items(&history)[0]["resident_id"], json!(desk.street.here.resident));
+        assert_eq!((&items(&history)[0]["unbound_at"], items(&history)[1]["unbound_at"].is_string()), (&Value::Null, true));
+        // Neither measurements nor residents for supervision; nothing of another facility's.
+        assert_eq!(desk.get(&supervisor, &format!("{path}/state")).await.0, 403);
+        assert_eq!(items(&desk.get(&supervisor, &format!("{path}/bindings")).await.1)[0]["resident_id"], Value::Null);
+        let there = desk.street.elsewhere.cord;
+        for part in ["state", "bindings"] {
+            assert_eq!(desk.get(&admin, &format!("/api/v1/devices/{there}/{part}")).await.0, 404);
+        }
+    }
+
+    async fn a_number_that_is_too_large_is_kept_and_shown_as_implausible(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        for (n, number) in ["9300000000000", "-1e40"].into_iter().enumerate() {
+            let payload = format!(r#"{{"id":"b-{n}","readings":[{{"kind":"illuminance","value":{number},"unit":"lx"}}]}}"#);
+            let topic = "songhe/v1/SH-1/telemetry".to_owned();
+            let message =
+                songhe_devices::Message { source: "test", topic, payload: payload.into_bytes(), retained: false };
+            desk.street.ingest.accept(message).await.unwrap();
+        }
+        let admin = desk.token("admin").await;
+        let (_, list) = desk.get(&admin, "/api/v1/observations").await;
+        let kept: Vec<_> =
+            items(&list).iter().map(|row| (&row["quality"], &row["value"], row["detail"].as_str().unwrap())).collect();
+        let implausible = json!("implausible");
+        assert_eq!(kept, [(&implausible, &Value::Null, "-1e40"), (&implausible, &Value::Null, "9300000000000")]);
+        let page = desk.page(&admin, &format!("/devices/{}", desk.street.here.cord)).await;
+        assert!(page.status == 200 && page.body.contains("9300000000000"), "{}", page.body);
+    }
+
+    async fn a_name_that_cannot_be_seen_or_is_songhes_own_is_refused(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let admin = desk.token("admin").await;
+        let facility = desk.street.here.facility.to_string();
+        for (serial, name, field) in [
+            ("songhe-server", "夜灯", "serial"),
+            ("songhe-1-emergency", "夜灯", "serial"),
+            ("SONGHE-X", "夜灯", "serial"),
+            ("N-1", "夜\u{202E}灯", "name"),
+            ("N-1", "夜\u{200B}灯", "name"),
+        ] {
+            let body = json!({
+                "facility_id": facility, "serial": serial, "class": "3.1", "adapter": "songhe-mqtt", "name": name
+            });
+            let (status, problem) = desk.post(&admin, "/api/v1/devices", body).await;
+            assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some(field)), "{serial} {name:?}: {problem}");
+            let form = [("facility", &*facility), ("serial", serial), ("class", "3.1"), ("adapter", "songhe-mqtt"), ("name", name)];
+            let page = desk.form(&admin, "/devices", &form).await;
+            assert!(page.status == 422 && page.body.contains(&format!("id=\"{field}-error\"")), "{}", page.body);
+        }
+        let rule = json!({
+            "facility_id": facility, "name": "低\u{FEFF}温", "measure": "humidity", "above": "70", "priority": "low"
+        });
+        assert_eq!(desk.post(&admin, "/api/v1/threshold-rules", rule).await.0, 422);
+    }
+
     async fn a_device_is_registered_bound_and_given_a_credential_that_is_shown_once(test: TestDb) {
         let desk = Desk::open(&test).await;
         let admin = desk.token("admin").await;

@@ -5,7 +5,7 @@ use actix_web::http::header::HeaderName;
 use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route, StreamId};
 use songhe_kernel::{Error, FacilityId, Moment, Result, Text, Tx, UserId};
 
 use super::stream;
@@ -55,7 +55,10 @@ pub(super) fn routes() -> Vec<Route> {
             .doc(ApiDoc::new("Add words to the story").body::<Note>().returns::<Incident>()),
         Route::post("/api/v1/presence", act, say_present).doc(
             ApiDoc::new("Say that a board of this session is open")
-                .description("Counts for 25 s: a rung by board reaches somebody only through a board with its sound on.")
+                .description(
+                    "Counts for 25 s, and only while `GET /api/v1/stream` is open in this session; without it it is a \
+                     conflict (409). A rung by board reaches somebody only through a board with its sound on.",
+                )
                 .body::<Presence>(),
         ),
         Route::get("/api/v1/stream", read, stream::open).doc(stream::doc()),
@@ -131,8 +134,19 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
     ctx.json_ok(&found)
 }
 
-/// Does something with the incident of the path and answers what became of it: once per `Idempotency-Key`; without one
-/// in the lane that telemetry cannot delay.
+/// A person's action: once per `Idempotency-Key`; without one in the lane that telemetry cannot delay.
+pub(super) async fn once_or_at_once<F>(ctx: &Ctx, work: F) -> Result<()>
+where
+    F: Fn(&mut Tx<'_>) -> Result<()> + Send + Sync + 'static,
+{
+    if ctx.request().headers().contains_key(IDEMPOTENCY_KEY) {
+        ctx.once(work).await
+    } else {
+        ctx.app().db.write_emergency(work).await
+    }
+}
+
+/// Does something with the incident of the path and answers what became of it.
 async fn handle<F>(ctx: Ctx, permission: &str, work: F) -> Result<HttpResponse>
 where
     F: Fn(&mut Tx<'_>, IncidentId, UserId) -> Result<Row> + Send + Sync + 'static,
@@ -144,13 +158,10 @@ where
         lists::in_scope(tx.db(), id, &within)?;
         work(tx, id, by).map(drop)
     };
-    let db = &ctx.app().db;
-    if ctx.request().headers().contains_key(IDEMPOTENCY_KEY) {
-        ctx.once(work).await?;
-    } else {
-        db.write_emergency(work).await?;
-    }
-    let answer = db
+    once_or_at_once(&ctx, work).await?;
+    let answer = ctx
+        .app()
+        .db
         .read(move |db| {
             let row = lists::in_scope(db, id, &scope)?;
             resource::incident(db, row)
@@ -200,8 +211,8 @@ struct Presence {
 
 async fn say_present(ctx: Ctx) -> Result<HttpResponse> {
     let body: Presence = ctx.json()?;
-    let (key, user) = (format!("api:{}", ctx.caller().session.id), ctx.caller().user_id);
-    ctx.app().db.write(move |tx| presence::seen(tx, &key, user, body.sound)).await?;
+    let stream = StreamId::of_session(ctx.caller().session.id);
+    presence::say(&ctx, stream, None, body.sound).await?;
     ctx.no_content()
 }
 

@@ -4,4 +4,5 @@
 mod calls;
 mod common;
 mod coverage;
+mod desk;
 mod screens;

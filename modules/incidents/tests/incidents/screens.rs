@@ -1,118 +1,16 @@
 //! Pages, API and stream over HTTP: every screen in both languages, and what a foreign scope hides.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{Home, MIGRATED};
-use actix_web::HttpServer;
+use crate::desk::Desk;
 use diesel::prelude::*;
 use serde_json::{Value, json};
-use songhe_incidents::{Boards, IncidentPanels, IncidentsHome, act};
+use songhe_incidents::{Boards, act};
 use songhe_kernel::db::Kind;
-use songhe_kernel::http::{self, App, HttpSettings, Parts};
-use songhe_kernel::identity::{SessionKind, SessionToken, find_user_id, open_session};
-use songhe_registry::{Panels, place};
-use songhe_testkit::{Sse, TestDb, both_databases};
+use songhe_testkit::{TestDb, both_databases};
 
-const SOON: Duration = Duration::from_secs(10);
-
-struct Desk {
-    home: Home,
-    address: SocketAddr,
-    client: reqwest::Client,
-    stop: tokio::sync::watch::Sender<bool>,
-    handle: actix_web::dev::ServerHandle,
-}
-
-impl Desk {
-    async fn open(test: &TestDb) -> Self {
-        let home = Home::open(test).await;
-        let (stop, shutdown) = tokio::sync::watch::channel(false);
-        let parts =
-            Parts { db: home.db.clone(), modules: home.modules.clone(), settings: HttpSettings::default(), shutdown };
-        let app = App::assemble(parts).unwrap();
-        app.add_home_part(Arc::new(IncidentsHome));
-        app.extend(Arc::new(Panels(vec![Arc::new(IncidentPanels)])));
-        let configure = http::configure(app);
-        let server = HttpServer::new(move || actix_web::App::new().configure(configure.clone()))
-            .workers(1)
-            .disable_signals()
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let address = server.addrs()[0];
-        let server = server.run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self { home, address, client: songhe_testkit::http::client(), stop, handle }
-    }
-
-    async fn token(&self, username: &'static str) -> String {
-        let token = SessionToken::random();
-        let text = token.reveal().to_owned();
-        self.home
-            .db
-            .write(move |tx| {
-                let user = find_user_id(tx.db(), username)?.unwrap();
-                open_session(tx, user, SessionKind::Bearer, &token, None)
-            })
-            .await
-            .unwrap();
-        text
-    }
-
-    fn request(&self, method: &str, path: &str, token: &str) -> reqwest::RequestBuilder {
-        let url = format!("http://{}{path}", self.address);
-        self.client.request(method.parse().unwrap(), url).bearer_auth(token)
-    }
-
-    async fn page(&self, token: &str, locale: &str, path: &str) -> (u16, String) {
-        let answer = self.request("GET", path, token).header("Accept-Language", locale).send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
-    }
-
-    async fn form(&self, token: &str, path: &str, fields: &[(&str, &str)]) -> (u16, String, String) {
-        let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = self
-            .request("POST", path, token)
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(body.join("&"));
-        let answer = request.send().await.unwrap();
-        let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
-        (answer.status().as_u16(), location.unwrap_or_default(), answer.text().await.unwrap())
-    }
-
-    async fn api(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let request = self.request(method, &format!("/api/v1{path}"), token);
-        let request = match body {
-            Some(body) => request.json(&body),
-            None => request,
-        };
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
-    }
-
-    async fn stream(&self, token: &str, query: &str, last: Option<&str>) -> Sse {
-        let request = self.request("GET", &format!("/api/v1/stream{query}"), token);
-        match last {
-            Some(last) => Sse::open_after(request, last).await,
-            None => Sse::open(request).await,
-        }
-    }
-
-    async fn tag(&self) -> String {
-        let room = self.home.people.room;
-        self.home.db.read(move |db| Ok(place(db, room)?.unwrap().tag_code)).await.unwrap()
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let _ = self.stop.send(true);
-        drop(self.handle.stop(false));
-    }
-}
+pub const SOON: Duration = Duration::from_secs(10);
 
 fn is_change(event: &songhe_testkit::SseEvent, change: &str) -> bool {
     event.event == "incident" && event.json()["change"] == change
@@ -197,8 +95,6 @@ both_databases! {
         let desk = Desk::open(&db).await;
         let id = desk.home.press().await;
         let token = desk.token("carer").await;
-        let (status, _, page) = desk.form(&token, "/incidents/board/presence", &[("stream", "ab12"), ("tab", "t1"), ("sound", "true")]).await;
-        assert_eq!(status, 204, "{page}");
         let (status, ..) = desk.form(&token, "/incidents/board/presence", &[("stream", "%25"), ("tab", "t1"), ("sound", "true")]).await;
         assert_eq!(status, 400);
         let path = format!("/incidents/{id}");
@@ -257,10 +153,64 @@ both_databases! {
         assert_eq!(detail["rungs"].as_array().unwrap().len(), 7);
         let (status, figures) = desk.api(&token, "GET", "/incidents/metrics?to=2026-11-22T09:00:00Z", None).await;
         assert_eq!((status, figures["total"]["resolved"].as_i64()), (200, Some(1)), "{figures}");
-        assert_eq!(desk.api(&token, "POST", "/presence", Some(json!({ "sound": true }))).await.0, 204);
-        // The board of this session counts from now on.
-        let next = desk.home.press().await;
-        assert_eq!(desk.home.rungs(next).await[0], "on_call board told");
+    }
+
+    async fn a_board_counts_only_while_its_stream_is_open(db: TestDb) {
+        let desk = Desk::open(&db).await;
+        let (carer, second) = (desk.token("carer").await, desk.token("second").await);
+        let by_page = async |token: &str, stream: &str| {
+            let said = [("stream", stream), ("tab", "t1"), ("sound", "true")];
+            desk.form(token, "/incidents/board/presence", &said).await.0
+        };
+        let by_api = async || desk.api(&carer, "POST", "/presence", Some(json!({ "sound": true }))).await.0;
+        let first_rung = async || {
+            let id = desk.home.press().await;
+            let rung = desk.home.rungs(id).await[0].clone();
+            let user = desk.home.people.carer;
+            desk.home.act(move |tx| act::acknowledge(tx, id, user)).await.unwrap();
+            desk.home.pass(61).await;
+            rung
+        };
+        assert_eq!(by_page(&carer, "ab12").await, 409, "a stream that nobody opened");
+        assert_eq!(by_api().await, 409);
+        assert_eq!(first_rung().await, "on_call board passed no_live_board");
+        let (stream, name) = desk.page_stream(&carer).await;
+        assert_eq!(by_page(&second, &name).await, 409, "somebody else's");
+        assert_eq!(by_page(&carer, &name).await, 204);
+        assert_eq!(first_rung().await, "on_call board told");
+        assert_eq!(by_page(&carer, &name).await, 204);
+        drop(stream);
+        songhe_testkit::eventually_true("the board is gone", SOON, || async { by_page(&carer, &name).await == 409 }).await;
+        assert_eq!(first_rung().await, "on_call board passed no_live_board", "its word is a moment old");
+
+        let mut stream = desk.stream(&carer, "", None).await;
+        stream.expect("a greeting", SOON, |event| event.event == "hello").await;
+        assert_eq!(by_api().await, 204);
+        assert_eq!(first_rung().await, "on_call board told");
+        assert_eq!(by_api().await, 204);
+        drop(stream);
+        songhe_testkit::eventually_true("the program is gone", SOON, || async { by_api().await == 409 }).await;
+        assert_eq!(first_rung().await, "on_call board passed no_live_board");
+    }
+
+    async fn a_program_arrives_by_the_tag(db: TestDb) {
+        let desk = Desk::open(&db).await;
+        let id = desk.home.press().await;
+        let (carer, tag) = (desk.token("carer").await, desk.tag().await);
+        let (status, seen) = desk.api(&carer, "GET", &format!("/tags/{tag}"), None).await;
+        assert_eq!((status, seen["place"].as_str()), (200, Some("305 室")), "{seen}");
+        assert_eq!(seen["incidents"][0]["id"], id.to_string());
+        for _ in 0..2 {
+            let (status, there) = desk.api(&carer, "POST", &format!("/tags/{tag}/arrive"), None).await;
+            assert_eq!((status, there["incidents"][0]["status"].as_str()), (200, Some("on_site")), "{there}");
+        }
+        let story = desk.home.story(id).await;
+        assert_eq!(story.iter().filter(|kind| *kind == "arrived").count(), 1, "{story:?}");
+        for unknown in ["0".repeat(32), "%00".to_owned(), "%FF".to_owned()] {
+            assert_eq!(desk.api(&carer, "POST", &format!("/tags/{unknown}/arrive"), None).await.0, 404, "{unknown}");
+            assert_eq!(desk.form(&carer, &format!("/t/{unknown}/arrive"), &[]).await.0, 404, "{unknown}");
+        }
+        assert_eq!(desk.api(&carer, "GET", "/incidents?after=%00", None).await.0, 400);
     }
 
     async fn an_action_of_the_api_is_done_once_per_key(db: TestDb) {
@@ -353,12 +303,32 @@ both_databases! {
         let new = json!({ "facility": here, "target": "on_call", "name": "n", "url": "https://example.com/hook" });
         let (status, made) = desk.api(&admin, "POST", "/webhook-endpoints", Some(new)).await;
         assert_eq!((status, made["secret"].as_str().unwrap().len()), (201, 64), "{made}");
-        let (status, _, page) = desk.form(&admin, "/endpoints", &[("url", "https://example.com/a"), ("facility", here.as_str()), ("target", "any")]).await;
-        assert!(status == 200 && page.contains("class=\"value\""), "{status} {page}");
+        let fields = [("url", "https://example.com/a"), ("facility", here.as_str()), ("target", "any"), ("form_key", "once")];
+        let (status, _, page) = desk.form(&admin, "/endpoints", &fields).await;
+        let secret = page.split("class=\"value\">").nth(1).and_then(|rest| rest.get(..64)).unwrap_or_else(|| panic!("{page}"));
+        // Pressed twice, or sent again by the browser: the same endpoint, and its secret was shown.
+        let (again, _, second) = desk.form(&admin, "/endpoints", &fields).await;
+        assert_eq!((status, again), (200, 200), "{second}");
+        assert!(!second.contains(secret) && !second.contains("class=\"value\""), "{second}");
+        assert!(second.contains("密钥不会再次显示"), "{second}");
+        let (_, list) = desk.api(&admin, "GET", "/webhook-endpoints", None).await;
+        assert_eq!(list["items"].as_array().unwrap().len(), 2, "{list}");
         let id = made["id"].as_str().unwrap();
         assert_eq!(desk.form(&admin, &format!("/endpoints/{id}/test"), &[]).await.0, 303);
         desk.home.settle().await;
         assert_eq!(desk.home.told(), ["test"]);
+        let test = format!("/webhook-endpoints/{id}/test");
+        for _ in 0..2 {
+            let request = desk.request("POST", &format!("/api/v1{test}"), &admin).header("Idempotency-Key", "t1");
+            assert_eq!(request.send().await.unwrap().status(), 204);
+        }
+        desk.home.settle().await;
+        assert_eq!(desk.home.told(), ["test", "test"], "once per key");
+        let (_, list) = desk.api(&admin, "GET", "/webhook-endpoints", None).await;
+        let fate = list["items"].as_array().unwrap().iter().find(|item| item["id"] == id).unwrap();
+        assert!(fate["delivered_at"].is_string() && fate["failed_at"].is_null() && fate["pending"] == 0, "{fate}");
+        let stranger = desk.token("stranger").await;
+        assert_eq!(desk.api(&stranger, "POST", &test, None).await.0, 404);
         let (_, page) = desk.page(&admin, "en", "/endpoints").await;
         assert!(page.contains("example.com/hook") && !page.contains(made["secret"].as_str().unwrap()));
         assert_eq!(desk.api(&admin, "DELETE", &format!("/webhook-endpoints/{id}"), None).await.0, 204);
@@ -393,6 +363,8 @@ both_databases! {
             ("POST", format!("/incidents/{id}/resolve"), Some(closing)),
             ("POST", format!("/incidents/{id}/note"), Some(json!({ "note": "x" }))),
             ("POST", format!("/incidents/{id}/review"), Some(json!({}))),
+            ("GET", format!("/tags/{tag}"), None),
+            ("POST", format!("/tags/{tag}/arrive"), None),
             ("GET", format!("/incidents/metrics?facility={here}"), None),
             ("GET", format!("/stream?facility={here}"), None),
         ] {

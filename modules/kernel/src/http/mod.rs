@@ -11,6 +11,7 @@ mod ctx;
 mod dispatch;
 mod doc;
 mod error_response;
+mod escapes;
 mod form;
 mod guard;
 mod home;

@@ -164,8 +164,15 @@ async fn refusals_have_two_shapes() {
     problem(&server.post("/api/v1/beds").bearer(&token).header("Content-Type", "text/plain").send().await, 400);
     let nul = server.post("/api/v1/beds").bearer(&token).json(&json!({ "name": "a\0b" })).send().await;
     assert_eq!(problem(&nul, 400)["code"], "error-nul");
-    let form = format!("csrf={}&name=a%00b", nurse.csrf);
-    assert_eq!(server.post("/beds").with(&nurse).form(&form).send().await.status, 400);
+    for name in ["a%00b", "a%FFb", "%c3%28"] {
+        let form = format!("csrf={}&name={name}", nurse.csrf);
+        assert_eq!(server.post("/beds").with(&nurse).form(&form).send().await.status, 400, "{name}");
+    }
+    let cut = server.get("/api/v1/beds/bed_x?after=%E7%8E").bearer(&token).send().await;
+    assert_eq!(problem(&cut, 400)["code"], "error-not-utf8");
+    for path in ["/api/v1/beds/%00", "/api/v1/beds/%FF"] {
+        problem(&server.get(path).bearer(&token).send().await, 404);
+    }
     let large = json!({ "name": "x".repeat(70_000) });
     problem(&server.post("/api/v1/beds").bearer(&token).json(&large).send().await, 413);
 
@@ -215,6 +222,24 @@ async fn what_cannot_be_read_is_told_in_the_callers_language() {
     let page = server.post("/beds").with(&nurse).form(&format!("csrf={}", nurse.csrf)).send().await;
     assert_eq!(page.status, 400);
     assert!(page.body.contains("缺少“name”"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_program_keeps_what_its_user_prefers() {
+    let server = Server::start().await;
+    let token = server.token("nurse").await;
+    let keep =
+        async |body: Value| server.request("PUT", "/api/v1/me/preferences").bearer(&token).json(&body).send().await;
+    let kept = keep(json!({ "locale": "en" })).await;
+    assert_eq!((kept.status, kept.body.as_str()), (200, r#"{"locale":"en","theme":"auto"}"#));
+    let me: Value = serde_json::from_str(&server.get("/api/v1/me").bearer(&token).send().await.body).unwrap();
+    assert_eq!(me["locale"], "en", "kept with the account");
+    let night = keep(json!({ "theme": "night" })).await;
+    assert_eq!(night.body, r#"{"locale":"en","theme":"night"}"#);
+    assert!(night.header("set-cookie").unwrap().starts_with("theme=night;"));
+    let wrong = keep(json!({ "locale": "fr", "theme": "pink" })).await;
+    assert_eq!(problem(&wrong, 422)["errors"].as_array().unwrap().len(), 2);
+    problem(&server.request("PUT", "/api/v1/me/preferences").json(&json!({})).send().await, 401);
 }
 
 #[tokio::test]

@@ -6,15 +6,14 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, cursor, cut, refused, url};
-use songhe_kernel::identity::find_user_id;
-use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
+use songhe_kernel::{FacilityId, FieldError, Result, Text};
 
 use super::form::{Reader, given};
 use super::rosters::job_key;
 use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
 use crate::module::{STAFF_READ, STAFF_WRITE};
-use crate::staff::usernames;
-use crate::{Job, NewStaff, StaffId, create_staff, list_staff};
+use crate::staff::{enter_staff, usernames};
+use crate::{Job, NewStaff, StaffId, list_staff};
 
 pub(super) fn routes() -> Vec<Route> {
     let entry = menu("registry-menu-staff", "user", Section::Manage, 40);
@@ -136,14 +135,8 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let outcome = match reader.finish(job) {
         Ok(job) => {
             let (actor, name, username) = (Some(ctx.caller().user_id), form.name.clone(), given(&form.username));
-            ctx.once(move |tx| {
-                let user_id = match &username {
-                    Some(username) => Some(find_user_id(tx.db(), username)?.ok_or_else(unknown_account)?),
-                    None => None,
-                };
-                create_staff(tx, &NewStaff { facility_id, user_id, name: name.clone(), job }, actor)
-            })
-            .await
+            let new = NewStaff { facility_id, user_id: None, name, job };
+            ctx.once(move |tx| enter_staff(tx, &new, username.as_deref(), actor)).await
         }
         Err(error) => Err(error),
     };
@@ -156,8 +149,4 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
             render(&ctx, Query::default(), &form, &errors).await
         }
     }
-}
-
-fn unknown_account() -> Error {
-    Error::field("username", Text::key("error-unknown-choice"))
 }

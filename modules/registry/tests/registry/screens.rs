@@ -247,6 +247,41 @@ both_databases! {
         assert!(desk.get(&admin, &location).await.1.contains("王丽"));
     }
 
+    async fn a_name_that_cannot_be_seen_is_refused_by_page_and_api(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let (admin, here) = (desk.token("admin").await, desk.street.here.facility.to_string());
+        for unseen in ['\u{200B}', '\u{200D}', '\u{202E}', '\u{2066}', '\u{FEFF}', '\u{1B}', '\u{85}'] {
+            let name = format!("王{unseen}秀英");
+            for (page, api, mut body) in [
+                ("/residents", "/api/v1/residents", json!({ "sex": "female" })),
+                ("/places", "/api/v1/places", json!({ "kind": "room" })),
+                ("/staff", "/api/v1/staff", json!({ "job": "carer" })),
+            ] {
+                (body["facility_id"], body["name"]) = (json!(here), json!(name));
+                let (status, problem) = desk.api(&admin, "POST", api, body.clone()).await;
+                assert_eq!((status, &problem["errors"][0]["code"]), (422, &json!("error-unseen-character")), "{api}");
+                assert_eq!(problem["errors"][0]["field"], "name");
+                let mut form: Vec<(&str, &str)> =
+                    body.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+                form.push(("facility", &here));
+                let (status, shown, _) = desk.form(&admin, page, &form).await;
+                assert!(status == 422 && shown.contains("name-error"), "{page} {unseen:?}: {shown}");
+            }
+        }
+    }
+
+    async fn a_program_names_an_account_as_people_do(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let (admin, here) = (desk.token("admin").await, desk.street.here.facility);
+        let new = |username: &str| json!({ "facility_id": here, "name": "陈护理", "job": "carer", "username": username });
+        let (status, made) = desk.api(&admin, "POST", "/api/v1/staff", new("Admin")).await;
+        assert_eq!((status, made["username"].as_str(), made["on_duty"].as_bool()), (201, Some("admin"), Some(false)), "{made}");
+        let (status, problem) = desk.api(&admin, "POST", "/api/v1/staff", new("nobody")).await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("username")), "{problem}");
+        let (_, list) = desk.api(&admin, "GET", "/api/v1/staff", json!({})).await;
+        assert!(list["items"].as_array().unwrap().iter().any(|member| member["username"] == "admin"), "{list}");
+    }
+
     async fn a_roster_takes_and_refuses_shifts(test: TestDb) {
         let desk = Desk::open(&test).await;
         let (admin, here) = (desk.token("admin").await, desk.street.here.clone());
