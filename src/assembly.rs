@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, MqttMode};
 use crate::http::Listener;
-use crate::mqtt::{DeviceGate, ServerAccount};
+use crate::mqtt::{DeviceGate, ServerAccount, let_go_of_old_credentials};
 use crate::system::System;
 use crate::{migrations, tls};
 
@@ -185,6 +185,7 @@ impl Server {
         };
         if let Some(broker) = &broker {
             system.watch_broker(broker.publisher(), broker.local_addr());
+            links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), stopped.clone()));
         }
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -9,9 +9,13 @@ use std::path::{Path, PathBuf};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-/// Words that stand for a secret in examples: `serve` refuses them.
-const DEFAULT_SECRETS: [&str; 5] = ["change-me", "changeme", "secret", "password", "songhe"];
+/// Words that stand for a secret in examples: `serve` refuses them, alone, joined and repeated.
+const DEFAULT_SECRETS: [&str; 9] =
+    ["changeme", "change", "secret", "password", "songhe", "demo", "admin", "default", "example"];
 const MIN_SECRET_CHARS: usize = 16;
+/// A secret of fewer different characters was not drawn at random.
+const MIN_DIFFERENT_CHARS: usize = 6;
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -214,7 +218,7 @@ impl Config {
         {
             return wrong("server.public_url must look like https://songhe.example, without a slash at its end.");
         }
-        Ok(())
+        check_filter(&self.log.filter)
     }
 
     pub fn zone(&self) -> Result<Tz> {
@@ -233,7 +237,7 @@ impl Config {
     /// What production asks for beyond a readable configuration.
     ///
     /// # Errors
-    /// For plain HTTP beyond this machine without a declared proxy, and for a default or short secret.
+    /// For plain HTTP beyond this machine without a declared proxy, and for a default, simple or short secret.
     pub fn check_production(&self) -> Result<()> {
         if !self.speaks_tls() && !self.server.listen.ip().is_loopback() && self.server.trusted_proxies.is_empty() {
             return wrong(format!(
@@ -248,28 +252,56 @@ impl Config {
         if let Some(token) = &self.metrics.token {
             check_secret("metrics.token", token)?;
         }
-        if let Some((_, password)) = postgres_password(&self.database.url) {
+        if let Some(password) = postgres_password(&self.database.url) {
             check_secret("the password in database.url", password)?;
         }
         Ok(())
     }
 }
 
-/// User and password of a PostgreSQL URL, if it carries one.
-fn postgres_password(url: &str) -> Option<(&str, &str)> {
+/// A filter that cannot be read would log next to nothing, and nobody would know before they look for it.
+fn check_filter(filter: &str) -> Result<()> {
+    let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+    // A word without a level would be the name of a part: a level with a typing error.
+    let typo = filter.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && !is_level(part));
+    let problem = match (typo, tracing_subscriber::EnvFilter::try_new(filter)) {
+        (Some(part), _) => format!("{part:?} is no level"),
+        (None, Err(error)) => error.to_string(),
+        (None, Ok(_)) => return Ok(()),
+    };
+    wrong(format!(
+        "log.filter {filter:?} cannot be read ({problem}): write for example info, or warn,songhe_devices=debug."
+    ))
+}
+
+/// The password of a PostgreSQL URL, if it carries one: behind the user, or as a parameter.
+fn postgres_password(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
-    let (account, _) = rest.split_once('@')?;
-    account.split_once(':')
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let before_host = place.rsplit_once('@').and_then(|(account, _)| account.split_once(':'));
+    let parameter = || parameters.split('&').find_map(|pair| pair.strip_prefix("password="));
+    before_host.map(|(_, password)| password).or_else(parameter)
+}
+
+/// Nothing is left of it once the words of examples and what joins them are taken away.
+fn is_made_of_defaults(value: &str) -> bool {
+    let mut left: String = value.to_lowercase().chars().filter(|c| c.is_alphabetic()).collect();
+    let had_letters = !left.is_empty();
+    for word in DEFAULT_SECRETS.iter().chain(&["me"]) {
+        left = left.replace(word, "");
+    }
+    had_letters && left.is_empty()
 }
 
 fn check_secret(name: &str, value: &str) -> Result<()> {
     if value.is_empty() {
         return wrong(format!("{name} is empty: give a secret of at least {MIN_SECRET_CHARS} characters."));
     }
-    let known = DEFAULT_SECRETS.iter().any(|default| value.eq_ignore_ascii_case(default));
-    if known || value.chars().count() < MIN_SECRET_CHARS {
+    let different: std::collections::BTreeSet<char> = value.chars().collect();
+    let guessed = is_made_of_defaults(value) || different.len() < MIN_DIFFERENT_CHARS;
+    if guessed || value.chars().count() < MIN_SECRET_CHARS {
         return wrong(format!(
-            "{name} is a default or too short: give one of at least {MIN_SECRET_CHARS} characters, for example from \
+            "{name} is a default, too simple or too short: give one of at least {MIN_SECRET_CHARS} characters, for example from \
              `openssl rand -hex 16`."
         ));
     }
@@ -352,7 +384,44 @@ mod tests {
             assert!(parse(&format!("{external}{refused}")).unwrap().check_production().is_err(), "{refused}");
         }
         assert!(parse(&format!("{external}\"8f2c7a90b1d34e56\"")).unwrap().check_production().is_ok());
-        let weak = parse("[database]\nurl = \"postgres://songhe:songhe@db/songhe\"").unwrap();
-        assert!(weak.check_production().is_err());
+        for weak in [
+            "postgres://songhe:songhe@db/songhe",
+            "postgres://songhe:change-me-change-me@db/songhe",
+            "postgres://db/songhe?user=songhe&password=short",
+        ] {
+            let weak = parse(&format!("[database]\nurl = \"{weak}\"")).unwrap();
+            assert!(weak.check_production().unwrap_err().0.contains("database.url"));
+        }
+        for good in ["postgres://songhe:8f2c7a90@b1d34e56f7@db/songhe", "postgres://songhe@db/songhe"] {
+            assert!(parse(&format!("[database]\nurl = \"{good}\"")).unwrap().check_production().is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_anybody_would_guess_is_refused_however_long() {
+        for weak in [
+            "change-me-change-me",
+            "Songhe-Demo-Secret-2026",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "1212121212121212",
+            "passwordpassword",
+        ] {
+            let sentence = check_secret("metrics.token", weak).unwrap_err().0;
+            assert!(sentence.contains("metrics.token") && sentence.contains("openssl rand"), "{weak}: {sentence}");
+        }
+        for good in ["8f2c7a90b1d34e56", "0123456789abcdef0123", "meadow violin forty-two lamp"] {
+            assert_eq!(check_secret("metrics.token", good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_told_with_its_mend() {
+        for filter in ["info", "WARN,songhe_devices=debug", "off", "info,[http{route=\"/\"}]=debug"] {
+            assert!(parse(&format!("[log]\nfilter = '{filter}'")).is_ok(), "{filter}");
+        }
+        for filter in ["inof", "warn,songhe_devices", "songhe_devices=loud", "", "info,,debug"] {
+            let sentence = parse(&format!("[log]\nfilter = '{filter}'")).unwrap_err().0;
+            assert!(sentence.contains("log.filter") && sentence.contains("songhe_devices=debug"), "{sentence}");
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! The embedded broker's gate: who may connect, and what becomes of a message. A device's message is committed before
 //! its acknowledgement goes out, so that nothing a device believes delivered can be lost.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use songhe_broker::{Admission, Gate, Principal, Publish, Publisher, Receipt, SignIn};
 use songhe_devices::{Ingest, Message, register};
 use songhe_kernel::Database;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 
 /// An account of this process, for commands to devices and for the bench's echo.
 #[derive(Clone)]
@@ -44,6 +48,62 @@ impl DeviceGate {
         let answer = self.ingest.acknowledgement(topic, payload);
         if let (Some(answer), Some(publisher)) = (answer, self.publisher.get().cloned()) {
             tokio::spawn(async move { publisher.publish(&answer.topic, answer.payload).await });
+        }
+    }
+}
+
+/// How often new credentials are looked for without a signal: another server on the same database may have made one.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A sign-in that was under way while its credential was replaced is over by then: the broker waits no longer for it.
+const AGAIN_AFTER: Duration = Duration::from_secs(11);
+/// How far back is looked, in seconds: beyond the clocks of two servers and what a slow commit takes.
+const LOOK_BACK_S: i64 = 60;
+
+/// Closes the connections of devices whose credential is replaced: a stolen one must be worth nothing at once. Ends with
+/// the server.
+pub(crate) async fn let_go_of_old_credentials(db: Database, publisher: Publisher, mut stopped: watch::Receiver<bool>) {
+    let mut signals = db.signals();
+    // Whoever is connected now was checked after these were made.
+    let mut known: HashMap<String, String> = made_lately(&db).await.unwrap_or_default();
+    loop {
+        let named = async {
+            loop {
+                match signals.recv().await {
+                    Ok(signal) if &*signal.topic != register::CREDENTIALS => {}
+                    // Overrun: one of the missed ones may have been it.
+                    Ok(_) | Err(RecvError::Lagged(_)) => return,
+                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = named => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        let asked = Instant::now();
+        let Some(lately) = made_lately(&db).await else { continue };
+        for (serial, _) in lately.iter().filter(|(serial, hash)| known.get(*serial) != Some(*hash)) {
+            publisher.disconnect_older(serial, asked).await;
+            let (publisher, serial) = (publisher.clone(), serial.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(AGAIN_AFTER).await;
+                publisher.disconnect_older(&serial, asked).await;
+            });
+        }
+        // What is older than the look back is never seen again.
+        known = lately;
+    }
+}
+
+/// The devices with a new credential and the hash of it; `None` when the database does not answer, and is asked again.
+async fn made_lately(db: &Database) -> Option<HashMap<String, String>> {
+    let since = db.clock().now().plus_seconds(-LOOK_BACK_S);
+    match db.read(move |db| register::secrets_since(db, since)).await {
+        Ok(lately) => Some(lately.into_iter().collect()),
+        Err(error) => {
+            tracing::warn!(%error, "new credentials of devices were not looked for");
+            None
         }
     }
 }

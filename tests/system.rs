@@ -1,6 +1,8 @@
-//! The system page and its API: who sees what, what can be tried again, and what housekeeping removes.
+//! The system page and its API: who sees what, what can be tried again, and what housekeeping removes; and that the
+//! API does whatever pages do.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use diesel::prelude::*;
 use serde_json::Value;
 use songhe::assembly::{Server, StartOptions};
 use songhe::config::Config;
+use songhe_kernel::http::Access;
 use songhe_kernel::identity::{NewUser, NodeKind, PasswordHash, Role, add_scope_node, create_user, grant_role};
 use songhe_kernel::schema::{effect, event, timer};
 use songhe_kernel::{EffectId, FacilityId, ManualClock, Moment, NewEvent, Tx};
@@ -109,6 +112,38 @@ impl House {
         panic!("{path} stays {text}");
     }
 }
+
+/// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
+/// operation.
+const ACTIONS: [(&str, &str); 27] = [
+    ("POST /sign-in", "POST /api/v1/session"),
+    ("POST /sign-out", "DELETE /api/v1/session"),
+    ("POST /preferences", "PUT /api/v1/me/preferences"),
+    ("POST /residents", "POST /api/v1/residents"),
+    ("POST /residents/{id}/move", "POST /api/v1/residents/{id}/move"),
+    ("POST /residents/{id}/contacts", "POST /api/v1/residents/{id}/contacts"),
+    ("POST /places", "POST /api/v1/places"),
+    ("POST /staff", "POST /api/v1/staff"),
+    ("POST /rosters/shifts", "POST /api/v1/shifts"),
+    ("POST /rosters/shifts/{id}/remove", "DELETE /api/v1/shifts/{id}"),
+    ("POST /devices", "POST /api/v1/devices"),
+    ("POST /devices/{id}/bind", "POST /api/v1/devices/{id}/bind"),
+    ("POST /devices/{id}/credential", "POST /api/v1/devices/{id}/credential"),
+    ("POST /quarantine/{id}/dismiss", "POST /api/v1/quarantine/{id}/dismiss"),
+    ("POST /incidents/board/presence", "POST /api/v1/presence"),
+    ("POST /incidents/{id}/acknowledge", "POST /api/v1/incidents/{id}/acknowledge"),
+    ("POST /incidents/{id}/arrive", "POST /api/v1/incidents/{id}/arrive"),
+    ("POST /incidents/{id}/resolve", "POST /api/v1/incidents/{id}/resolve"),
+    ("POST /incidents/{id}/note", "POST /api/v1/incidents/{id}/note"),
+    ("POST /incidents/{id}/review", "POST /api/v1/incidents/{id}/review"),
+    ("POST /t/{tag}/arrive", "POST /api/v1/tags/{tag}/arrive"),
+    ("POST /ladders", "POST /api/v1/ladders"),
+    ("POST /ladders/{id}", "PUT /api/v1/ladders/{id}"),
+    ("POST /ladders/{id}/delete", "DELETE /api/v1/ladders/{id}"),
+    ("POST /endpoints", "POST /api/v1/webhook-endpoints"),
+    ("POST /endpoints/{id}/test", "POST /api/v1/webhook-endpoints/{id}/test"),
+    ("POST /endpoints/{id}/delete", "DELETE /api/v1/webhook-endpoints/{id}"),
+];
 
 /// An effect that is over, written now.
 fn add_effect(tx: &mut Tx<'_>, facility: FacilityId, status: &str) -> songhe_kernel::Result<EffectId> {
@@ -230,6 +265,36 @@ both_databases! {
             incident["story"].as_array().unwrap().iter().any(|line| line["kind"] == "cleared")
         };
         house.eventually(&keeper, &format!("/api/v1/incidents/{id}"), cleared).await;
+        house.server.stop().await;
+    }
+
+    async fn the_api_does_whatever_pages_do(db: TestDb) {
+        let house = house(&db).await;
+        let routes: BTreeMap<String, Access> = house
+            .server
+            .app
+            .routes()
+            .iter()
+            .map(|route| (format!("{} {}", route.method, route.path), route.access))
+            .collect();
+        let actions: BTreeMap<&str, &str> = ACTIONS.into_iter().collect();
+        let on_pages = routes.keys().filter(|name| !name.starts_with("GET ") && !name.contains(" /api/"));
+        let without: Vec<&String> = on_pages.filter(|name| !actions.contains_key(name.as_str())).collect();
+        assert!(without.is_empty(), "pages do what the API does not: {without:?}");
+        let document: Value = serde_json::from_str(house.server.app.openapi()).unwrap();
+        for (page, operation) in actions {
+            let (Some(on_page), Some(by_api)) = (routes.get(page), routes.get(operation)) else {
+                panic!("{page} or {operation} is not there");
+            };
+            // What is open to strangers on pages is about the door, or about their browser alone.
+            assert!(on_page == by_api || *on_page == Access::Public, "{page} and {operation} ask for different rights");
+            let (method, path) = operation.split_once(' ').unwrap();
+            let described = &document["paths"][path][method.to_lowercase()];
+            assert!(described["summary"].is_string(), "{operation} is not described");
+            let parameters = described["parameters"].as_array().unwrap();
+            let has_key = parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key");
+            assert_eq!(has_key, method == "POST" && *by_api != Access::Public, "{operation}");
+        }
         house.server.stop().await;
     }
 

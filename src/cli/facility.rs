@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use songhe_kernel::identity::schema::scope_node;
-use songhe_kernel::{Result, SystemClock, Tx};
+use songhe_kernel::{Error, FieldError, Result, SystemClock, Text, Tx};
 use songhe_registry::{FacilityKind, NewFacility, create_facility, create_region};
 
 use super::Failure;
+use super::words::{Inputs, Words};
 use crate::assembly::open_database;
 use crate::config::Config;
 
@@ -39,6 +40,14 @@ pub(super) enum Command {
     },
 }
 
+const INPUTS: Inputs = &[
+    ("name", "NAME"),
+    ("short_name", "--short"),
+    ("region", "--region"),
+    ("address", "--address"),
+    ("phone", "--phone"),
+];
+
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(super) enum Kind {
     /// A nursing home
@@ -49,13 +58,14 @@ pub(super) enum Kind {
 
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
     let Command::Add { config, name, short, kind, region, zone, address, phone } = command;
-    let zone =
-        zone.parse().map_err(|_| Failure(format!("{zone} is no IANA time zone; write for example Asia/Shanghai.")))?;
+    let words = Words::load()?;
+    let zone = zone.parse().map_err(|_| words.failure(&Text::key("cli-unknown-zone").arg("zone", &zone)))?;
     let regions: Vec<String> = region.split('/').map(|part| part.trim().to_owned()).collect();
     let config = Config::load(config.as_deref(), std::env::vars())?;
-    let opened = open_database(&config, Arc::new(SystemClock::new())).await?;
+    let opened =
+        open_database(&config, Arc::new(SystemClock::new())).await.map_err(|error| words.start_failure(&error))?;
     let told = name.clone();
-    let id = opened
+    let made = opened
         .db
         .write(move |tx| {
             let mut parent = None;
@@ -70,13 +80,28 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
             (new.zone, new.address, new.phone) = (zone, address.clone(), phone.clone());
             create_facility(tx, &new, None)
         })
-        .await
-        .map_err(|error| Failure(format!("The facility {told} was not made: {error}")))?;
-    println!(
-        "{told} is {id}; `songhe user add … --at {id}` gives somebody a role there. Restart a running server: its"
-    );
-    println!("daily schedules begin then.");
-    Ok(())
+        .await;
+    match made {
+        Ok(id) => {
+            println!("{}", words.say(&Text::key("cli-facility-made").arg("name", told).arg("id", id)));
+            Ok(())
+        }
+        Err(error) => {
+            let why = Text::key("cli-facility-not-made").arg("name", told).arg("why", words.why(&error, INPUTS));
+            let mend = if matches!(error, Error::Invalid(_)) { "cli-correct-it" } else { "cli-try-again" };
+            Err(Failure(format!("{}{}", words.say(&why), words.say(&Text::key(mend)))))
+        }
+    }
+}
+
+/// A region's name is typed at another place than the facility's.
+fn of_region(error: Error) -> Error {
+    match error {
+        Error::Invalid(fields) => {
+            Error::Invalid(fields.into_iter().map(|field| FieldError::new("region", field.text)).collect())
+        }
+        other => other,
+    }
 }
 
 /// The region of that name below `parent`; made when there is none.
@@ -91,6 +116,6 @@ fn region_at(tx: &mut Tx<'_>, parent: Option<i64>, name: &str) -> Result<i64> {
     };
     match known.first(tx.db()).optional()? {
         Some(id) => Ok(id),
-        None => create_region(tx, parent, name),
+        None => create_region(tx, parent, name).map_err(of_region),
     }
 }

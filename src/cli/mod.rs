@@ -4,6 +4,7 @@ mod cert;
 mod facility;
 pub(crate) mod serve;
 mod user;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Runs the server
     Serve(WithConfig),
-    /// Looks whether the server could start: configuration, database, migrations, certificate
+    /// Looks whether the server could start: configuration, secrets, certificate, database, demo data, migrations
     Check(WithConfig),
     /// Brings the database to this version's schema
     Migrate(WithConfig),
@@ -107,6 +108,7 @@ async fn run(command: Command) -> Result<(), Failure> {
 
 /// Starts the log. The broker's library tells of every connection: only its warnings are wanted.
 pub(crate) fn start_log(log: &Log) {
+    // Checked with the configuration.
     let filter = EnvFilter::try_new(format!("mqtt5=error,rumqttc=warn,{}", log.filter))
         .unwrap_or_else(|_| EnvFilter::new("mqtt5=error,rumqttc=warn,info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

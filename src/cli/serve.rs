@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use songhe_kernel::SystemClock;
-use songhe_kernel::db::{DatabaseSettings, pending_versions};
+use songhe_kernel::db::{DatabaseSettings, applied_versions, pending_versions};
+use songhe_kernel::{Database, SystemClock};
 
 use super::{Failure, start_log, until_stopped};
 use crate::assembly::{Server, StartOptions, open_database};
@@ -21,17 +21,22 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     config.check_production()?;
     let clock = Arc::new(SystemClock::new());
     let opened = open_database(config, clock).await?;
-    if demo::is_demo(&opened.db).await? {
+    refuse_demo(&opened.db).await?;
+    let server = Server::start_on(opened, config, StartOptions::default()).await?;
+    announce(&server);
+    until_stopped().await;
+    server.stop().await;
+    Ok(())
+}
+
+async fn refuse_demo(db: &Database) -> Result<(), Failure> {
+    if demo::is_demo(db).await? {
         return Err(Failure(
             "This database holds demo data, whose passwords everybody knows. Give another database.url, or run \
              `songhe demo`."
                 .into(),
         ));
     }
-    let server = Server::start_on(opened, config, StartOptions::default()).await?;
-    announce(&server);
-    until_stopped().await;
-    server.stop().await;
     Ok(())
 }
 
@@ -46,13 +51,20 @@ pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     let settings = DatabaseSettings::new(config.database.url.clone());
     let kind = settings.kind()?;
     if let Some(path) = config.database.url.strip_prefix("sqlite:")
-        && !std::path::Path::new(path).exists()
+        && !std::path::Path::new(path.strip_prefix("//").unwrap_or(path)).exists()
     {
         println!("database:      {path} does not exist yet; `songhe serve` makes it");
         return Ok(());
     }
-    let pending =
-        tokio::task::spawn_blocking(move || pending_versions(&settings.url, &migrations::all(kind))).await??;
+    let url = settings.url.clone();
+    let (pending, applied) = tokio::task::spawn_blocking(move || {
+        Ok::<_, songhe_kernel::Error>((pending_versions(&url, &migrations::all(kind))?, applied_versions(&url)?))
+    })
+    .await??;
+    // Without a single migration there is no table in which the mark could stand.
+    if !applied.is_empty() {
+        refuse_demo(&Database::open(&settings, Arc::new(SystemClock::new()), 0)?).await?;
+    }
     match pending.len() {
         0 => println!("database:      good, up to date"),
         n => println!("database:      good, {n} migrations to run; `songhe serve` runs them"),

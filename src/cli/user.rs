@@ -4,10 +4,11 @@ use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use songhe_kernel::SystemClock;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, find_user_id, grant_role, set_password};
+use songhe_kernel::{Error, FacilityId, SystemClock, Text};
 
 use super::Failure;
+use super::words::{Inputs, Words};
 use crate::assembly::open_database;
 use crate::config::Config;
 
@@ -36,6 +37,8 @@ pub(super) enum Command {
     },
 }
 
+const INPUTS: Inputs = &[("username", "USERNAME"), ("display_name", "--name"), ("at", "--at")];
+
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { config, username, name, role, at } => add(config, username, name, &role, at).await,
@@ -50,58 +53,88 @@ async fn add(
     role: &str,
     at: Option<String>,
 ) -> Result<(), Failure> {
+    let words = Words::load()?;
     let role: Role = role.parse().map_err(|_| {
         let all = Role::ALL.map(Role::as_str).join(", ");
-        Failure(format!("There is no role {role}. Choose one of {all}."))
+        words.failure(&Text::key("cli-unknown-role").arg("role", role).arg("all", all))
     })?;
-    let node = match at {
+    let node = match &at {
         Some(text) => Some(
-            text.parse::<songhe_kernel::FacilityId>()
-                .map_err(|_| Failure(format!("{text} is no facility: it looks like fac_ and 13 characters.")))?
-                .0,
+            text.parse::<FacilityId>().map_err(|_| words.failure(&Text::key("cli-no-facility-id").arg("at", text)))?.0,
         ),
         None => None,
     };
     let config = Config::load(config.as_deref(), std::env::vars())?;
-    let hash = read_password().await?;
-    let opened = open_database(&config, Arc::new(SystemClock::new())).await?;
+    let hash = read_password(&words).await?;
+    let opened =
+        open_database(&config, Arc::new(SystemClock::new())).await.map_err(|error| words.start_failure(&error))?;
     let user = NewUser { username: username.clone(), display_name: name, password: hash, locale: None };
-    opened
+    let at = at.unwrap_or_default();
+    let made = opened
         .db
         .write(move |tx| {
             let id = create_user(tx, &user)?;
-            grant_role(tx, id, role, node)
+            grant_role(tx, id, role, node).map_err(|error| match error {
+                Error::NotFound => Error::field("at", Text::key("cli-no-such-node").arg("at", &at)),
+                other => other,
+            })
         })
-        .await
-        .map_err(|error| Failure(format!("The account {username} was not made: {error}")))?;
-    println!("{username} can sign in as {role}.");
-    Ok(())
+        .await;
+    match made {
+        Ok(()) => {
+            println!("{}", words.say(&Text::key("cli-account-made").arg("name", username).arg("role", role)));
+            Ok(())
+        }
+        Err(error) => {
+            let why = Text::key("cli-account-not-made").arg("name", &username).arg("why", words.why(&error, INPUTS));
+            Err(Failure(format!("{}{}", words.say(&why), words.say(&mend(&error, &username)))))
+        }
+    }
+}
+
+/// What to do about an account that was not made.
+fn mend(error: &Error, username: &str) -> Text {
+    match error {
+        Error::Invalid(fields) if fields.iter().any(|field| field.text.key == "error-username-taken") => {
+            Text::key("cli-username-taken").arg("name", username)
+        }
+        Error::Invalid(_) => Text::key("cli-correct-it"),
+        _ => Text::key("cli-try-again"),
+    }
 }
 
 async fn password(config: Option<PathBuf>, username: String) -> Result<(), Failure> {
+    let words = Words::load()?;
     let config = Config::load(config.as_deref(), std::env::vars())?;
-    let hash = read_password().await?;
-    let opened = open_database(&config, Arc::new(SystemClock::new())).await?;
+    let hash = read_password(&words).await?;
+    let opened =
+        open_database(&config, Arc::new(SystemClock::new())).await.map_err(|error| words.start_failure(&error))?;
     let name = username.clone();
     let id = opened
         .db
         .read(move |db| find_user_id(db, &name))
         .await?
-        .ok_or_else(|| Failure(format!("There is no account {username}.")))?;
+        .ok_or_else(|| words.failure(&Text::key("cli-no-account").arg("name", &username)))?;
     opened.db.write(move |tx| set_password(tx, id, &hash)).await?;
-    println!("{username} has a new password and is signed out everywhere.");
+    println!("{}", words.say(&Text::key("cli-password-set").arg("name", username)));
     Ok(())
 }
 
 /// One line of standard input: never an argument, which every user of the machine could read.
-async fn read_password() -> Result<PasswordHash, Failure> {
+async fn read_password(words: &Words) -> Result<PasswordHash, Failure> {
     if std::io::stdin().is_terminal() {
-        eprint!("New password (it will be shown as you type): ");
+        eprint!("{}", words.say(&Text::key("cli-password-prompt")));
     }
     let made = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map_err(songhe_kernel::Error::internal)?;
+        std::io::stdin().lock().read_line(&mut line).map_err(Error::internal)?;
         PasswordHash::make(line.trim_end_matches(['\r', '\n']))
     });
-    made.await?.map_err(|error| Failure(format!("The password cannot be used: {error}")))
+    made.await?.map_err(|error| {
+        let why = match &error {
+            Error::Invalid(fields) => fields.iter().map(|field| words.say(&field.text)).collect::<String>(),
+            other => other.to_string(),
+        };
+        words.failure(&Text::key("cli-password-refused").arg("why", why))
+    })
 }

@@ -74,6 +74,7 @@ async fn climbs(db: TestDb) {
     let plan = Plan { hook: Some(receiver.url("/call")), ..Plan::default() };
     let mut house = House::start(db, &plan).await;
     let carer = house.api("carer").await;
+    let _stream = carer.stream().await;
     carer.post("/api/v1/presence", json!({ "sound": true })).await;
     house.press(0, "1-1").await;
     let incident = carer.the_incident("the call", |incident| incident["status"] == "notified").await;

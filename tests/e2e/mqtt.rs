@@ -36,3 +36,23 @@ pub async fn publish_as(broker: &str, client_id: &str, button: &Button, topic: &
     let refused = said.contains("rror") || said.contains("refused");
     Sent { ok: output.status.success() && !refused, said }
 }
+
+/// A connection that stays open until the broker ends it.
+pub struct Connection(rumqttc::EventLoop, rumqttc::AsyncClient);
+
+/// Signs in as the button.
+pub async fn stay(broker: &str, button: &Button) -> Connection {
+    let (host, port) = broker.split_once(':').expect("host:port");
+    let mut options = rumqttc::MqttOptions::new(&button.serial, host, port.parse().unwrap());
+    options.set_credentials(&button.serial, &button.secret);
+    let (client, mut events) = rumqttc::AsyncClient::new(options, 8);
+    let first = events.poll().await.unwrap();
+    assert!(matches!(first, rumqttc::Event::Incoming(rumqttc::Packet::ConnAck(_))), "{first:?}");
+    Connection(events, client)
+}
+
+impl Connection {
+    pub async fn ended(&mut self) {
+        while self.0.poll().await.is_ok() {}
+    }
+}

@@ -71,6 +71,31 @@ both_databases! {
         house.close().await;
     }
 
+    async fn an_address_that_is_no_text_is_refused_and_no_defect(db: TestDb) {
+        let mut house = House::start(db, &Plan::default()).await;
+        let (app, admin) = (house.server().app.clone(), house.api("admin").await);
+        let mut looked_at = 0;
+        for route in app.routes().iter() {
+            for odd in ["%00", "a%00b", "%FF", "%C3%28", "%ED%A0%80"] {
+                let method = route.method.as_str();
+                if route.path.contains('{') {
+                    let path: Vec<_> =
+                        route.path.split('/').map(|part| if part.starts_with('{') { odd } else { part }).collect();
+                    let status = admin.status(method, &path.join("/")).await;
+                    // Not everything is the administrator's.
+                    assert!(matches!(status, 403 | 404), "{method} {} answered {status}", path.join("/"));
+                }
+                let path = format!("{}?q={odd}&after={odd}&facility={odd}", concrete(route.path));
+                let status = admin.status(method, &path).await;
+                let public = route.access == Access::Public;
+                assert!(matches!(status, 400 | 403) || (public && status < 500), "{method} {path} answered {status}");
+                looked_at += 1;
+            }
+        }
+        assert!(looked_at > 300, "{looked_at} requests");
+        house.close().await;
+    }
+
     async fn what_is_elsewhere_does_not_exist(db: TestDb) {
         let mut house = House::start(db, &Plan::default()).await;
         house.press(0, "1-1").await;
@@ -95,6 +120,48 @@ both_databases! {
         assert_eq!(carer.status("GET", &path).await, 200, "the attempts changed nothing");
         let seen = carer.get(&path).await;
         assert_eq!(seen["acknowledged_at"], Value::Null);
+        house.close().await;
+    }
+
+    async fn a_list_says_what_it_cannot_read_and_hides_what_is_elsewhere(db: TestDb) {
+        let mut house = House::start(db, &Plan::default()).await;
+        let manager = house.api("manager").await;
+        let foreign = house.world.foreign;
+        let document = manager.get("/api/openapi.json").await;
+        let mut looked_at = [0; 3];
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let parameters = operations["get"]["parameters"].as_array().into_iter().flatten();
+            for name in parameters.map(|parameter| text(parameter, "name")) {
+                let (values, told): (&[&str], _) = match name {
+                    "limit" => (&["0", "-1", "abc", "999999", ""], "error-expects-range"),
+                    "after" => (&["x", "fac_0000000000001", ""], "error-expects-id"),
+                    "facility" => {
+                        looked_at[2] += 1;
+                        assert_eq!(manager.status("GET", &format!("{path}?facility={foreign}")).await, 404, "{path}");
+                        (&["x"], "error-expects-id")
+                    }
+                    _ => continue,
+                };
+                looked_at[0] += usize::from(name == "limit");
+                looked_at[1] += usize::from(name == "after");
+                for value in values {
+                    let answer = manager.request("GET", &format!("{path}?{name}={value}")).send().await.unwrap();
+                    assert_eq!(answer.status(), 400, "{path}?{name}={value}");
+                    let problem: Value = answer.json().await.unwrap();
+                    assert_eq!((text(&problem["errors"][0], "field"), text(&problem["errors"][0], "code")), (name, told));
+                }
+            }
+            if operations["get"]["parameters"].as_array().into_iter().flatten().any(|named| named["name"] == "limit") {
+                assert_eq!(manager.status("GET", &format!("{path}?limit=200")).await, 200, "{path}");
+                assert_eq!(manager.status("GET", &format!("{path}?limits=2")).await, 400, "{path}");
+            }
+        }
+        assert!(looked_at.iter().all(|lists| *lists >= 8), "{looked_at:?} lists");
+        for page in ["/residents", "/staff", "/devices", "/quarantine", "/incidents", "/care-beds"] {
+            let answer = manager.request("GET", &format!("{page}?after=x")).send().await.unwrap();
+            assert_eq!(answer.status(), 400, "{page}");
+            assert!(answer.text().await.unwrap().contains("翻页位置已失效"), "{page}");
+        }
         house.close().await;
     }
 

@@ -1,10 +1,12 @@
 //! What is wrong or hostile is refused or quarantined with a line in the log, and harms nobody.
 
+use std::time::Duration;
+
 use songhe_testkit::{TestDb, both_databases, eventually_true};
 
 use crate::SOON;
 use crate::api::Api;
-use crate::mqtt::{publish, publish_as};
+use crate::mqtt::{publish, publish_as, stay};
 use crate::world::{Button, MIGRATED, Plan, Wiring, linked, mosquitto, program, seed, start_program, toml};
 
 const SOS: &[u8] = br#"{"id":"9-1","event":"sos"}"#;
@@ -39,6 +41,25 @@ both_databases! {
         let (world, mut server) = start_program(&db, &Plan::default()).await;
         let broker = server.mqtt_address().to_owned();
         quarantined(&world.buttons[0], &broker, &mut server).await;
+    }
+
+    async fn a_new_credential_ends_the_connection_that_the_old_one_made(db: TestDb) {
+        let (world, mut server) = start_program(&db, &Plan::default()).await;
+        let broker = server.mqtt_address().to_owned();
+        let admin = Api::sign_in(&server.url(""), "admin").await;
+        let (own, other) = (&world.buttons[0], &world.buttons[1]);
+        let (mut mine, mut theirs) = (stay(&broker, own).await, stay(&broker, other).await);
+        let devices = admin.get(&format!("/api/v1/devices?q={}", own.serial)).await;
+        let id = devices["items"][0]["id"].as_str().unwrap().to_owned();
+        let credential = admin.post(&format!("/api/v1/devices/{id}/credential"), serde_json::json!({})).await;
+        tokio::time::timeout(SOON, mine.ended()).await.expect("the old connection is still there");
+        server.wait_for_log("its credential was replaced", SOON).await;
+        assert!(tokio::time::timeout(Duration::from_millis(500), theirs.ended()).await.is_err(), "another's, too");
+        assert!(!publish(&broker, own, "event", SOS).await.ok, "the old credential is void");
+        let renewed = Button { secret: credential["password"].as_str().unwrap().to_owned(), ..own.clone() };
+        // Whoever comes with the new one stays.
+        let mut back = stay(&broker, &renewed).await;
+        assert!(tokio::time::timeout(Duration::from_secs(13), back.ended()).await.is_err(), "the new one was ended");
     }
 
     async fn what_mosquitto_lets_through_harms_nobody(db: TestDb) {

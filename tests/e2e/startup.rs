@@ -85,23 +85,58 @@ both_databases! {
         assert!(status.success(), "{said}");
         let (status, said) = run("check");
         assert!(status.success() && said.contains("up to date"), "{said}");
-        let broken = format!("{config}\n[metrics]\ntoken = \"short\"\n");
-        let setup = Server::setup(program()).args(&["check", "--config", "{config}"]).config(&broken);
-        let (status, said) = setup.run_to_end(SOON);
-        assert!(!status.success() && said.contains("metrics.token"), "{said}");
+        for (section, words) in [
+            ("[metrics]\ntoken = \"short\"", ["metrics.token", "openssl rand"]),
+            ("[metrics]\ntoken = \"change-me-change-me\"", ["metrics.token", "openssl rand"]),
+            ("[log]\nfilter = \"inof\"", ["log.filter", "songhe_devices=debug"]),
+        ] {
+            let broken = format!("{config}\n{section}\n");
+            for command in ["check", "serve"] {
+                let setup = Server::setup(program()).args(&[command, "--config", "{config}"]).config(&broken);
+                let (status, said) = setup.run_to_end(SOON);
+                assert_eq!(status.code(), Some(1), "{command}: {said}");
+                holds(&said, &words);
+            }
+        }
+    }
+
+    fn a_database_with_demo_data_is_refused_by_check_and_serve(db: TestDb) {
+        let config = toml(&db, &Wiring::Embedded);
+        let setup = Server::setup(program()).args(&["migrate", "--config", "{config}"]).config(&config);
+        assert!(setup.run_to_end(SOON).0.success());
+        crate::sql::Connection::open(&db).run("INSERT INTO meta (key, value) VALUES ('demo', '1')");
+        for command in ["check", "serve"] {
+            let setup = Server::setup(program()).args(&[command, "--config", "{config}"]).config(&config);
+            let (status, said) = setup.run_to_end(SOON);
+            assert_eq!(status.code(), Some(1), "{command}: {said}");
+            holds(&said, &["demo data", "database.url", "songhe demo"]);
+        }
     }
 
     async fn a_first_account_is_made_from_the_command_line(db: TestDb) {
         let server = Server::setup(program()).config(&toml(&db, &Wiring::Embedded)).start();
         let config = server.dir().join("songhe.toml").display().to_string();
         let add = ["user", "add", "boss", "--name", "院长", "--role", "system_admin", "--config", &config];
-        assert!(with_password(&add, "short").1.contains("8"), "a short password was taken");
+        let (short, said) = with_password(&add, "short");
+        assert!(!short && !said.contains("error-"), "{said}");
+        holds(&said, &["too short: at least 8 characters", "run the command again"]);
         let (made, said) = with_password(&add, PASSWORD);
         assert!(made, "{said}");
         let boss = Api::sign_in(&server.url(""), "boss").await;
         assert_eq!(boss.get("/api/v1/me").await["username"], "boss");
         let (again, said) = with_password(&add, PASSWORD);
-        assert!(!again && said.contains("boss"), "the same name twice: {said}");
+        assert!(!again && !said.contains("error-"), "the same name twice: {said}");
+        holds(&said, &["USERNAME: This user name is taken", "songhe user password boss"]);
+        let nowhere = ["user", "add", "x3", "--name", "院\u{200B}长", "--role", "nurse", "--config", &config];
+        let (made, said) = with_password(&nowhere, PASSWORD);
+        assert!(!made && !said.contains("error-"), "{said}");
+        holds(&said, &["--name: There is an invisible character (U+200B)", "correct it and run the command again"]);
+        let nowhere = [&nowhere[..3], &["--name", "x", "--role", "nurse", "--at", "fac_0000000000001"], &nowhere[7..]].concat();
+        holds(&with_password(&nowhere, PASSWORD).1, &["fac_0000000000001", "songhe facility add", "/api/v1/facilities"]);
+        // On a Chinese terminal in Chinese.
+        let (made, said) = with_password_in("zh_CN.UTF-8", &add, PASSWORD);
+        assert!(!made);
+        holds(&said, &["账号 boss 没有创建", "这个用户名已经有人使用", "songhe user password boss"]);
         // A new password ends what the old one opened.
         let (changed, said) = with_password(&["user", "password", "boss", "--config", &config], "another-password");
         assert!(changed, "{said}");
@@ -123,6 +158,12 @@ both_databases! {
         }
         let (made, said) = with_password(&[&home[..], &at[..], &["--zone", "Shanghai"]].concat(), "");
         assert!(!made && said.contains("Asia/Shanghai"), "{said}");
+        let long = ["facility", "add", "松柏", "--short", "松柏养老院松柏养老院松柏院", "--kind", "nursing-home", "--phone", "x"];
+        let (made, said) = with_password(&[&long[..], &at[..]].concat(), "");
+        assert!(!made && !said.contains("error-"), "{said}");
+        holds(&said, &["--short: At most 12 characters", "--phone: Please enter a valid phone number", "correct it"]);
+        let (made, said) = with_password(&[&home[..], &["--region", "某市//街道", "--config", &config]].concat(), "");
+        assert!(!made && said.contains("--region: Please fill this in"), "{said}");
         let add = ["user", "add", "boss", "--name", "院长", "--role", "system_admin", "--config", &config];
         assert!(with_password(&add, PASSWORD).0);
         let boss = Api::sign_in(&server.url(""), "boss").await;
@@ -156,9 +197,13 @@ fn a_second_server_on_one_sqlite_file_is_refused_before_it_changes_anything() {
 }
 
 fn with_password(args: &[&str], password: &str) -> (bool, String) {
+    with_password_in("C", args, password)
+}
+
+fn with_password_in(language: &str, args: &[&str], password: &str) -> (bool, String) {
     use std::io::Write;
     let mut command = Command::new(program());
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("LC_ALL", language).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // It may end before it has asked.
     let _ = writeln!(child.stdin.take().unwrap(), "{password}");

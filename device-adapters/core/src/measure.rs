@@ -7,7 +7,7 @@ pub enum UnitError {
     /// The measure does not know this unit.
     #[error("the unit is not known for this kind of reading")]
     Unknown,
-    /// The value does not fit the store.
+    /// The value has no number in the canonical unit; a reading keeps it as implausible.
     #[error("the number is too large")]
     TooLarge,
 }

@@ -1,5 +1,8 @@
-use crate::{Item, Measure, UnitError};
+use crate::{Item, Measure, UnitError, clip};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+/// Characters kept of a number that cannot be stored.
+const MAX_RAW_VALUE: usize = 64;
 
 /// How far a value can be believed. Nothing is dropped for its quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +44,9 @@ pub struct Reading {
     pub quality: Quality,
     /// The unit as the device sent it.
     pub raw_unit: String,
+    /// The number as the device sent it, where no field holds it: beyond ±9.2 × 10¹² in the canonical unit. `value`
+    /// is then the nearest that fits, and the quality [`Quality::Implausible`].
+    pub raw_value: Option<String>,
     micro: i64,
 }
 
@@ -48,14 +54,15 @@ impl Reading {
     /// Converts a value to the canonical unit and judges its plausibility.
     ///
     /// # Errors
-    /// [`UnitError::Unknown`] for a unit the measure does not know, [`UnitError::TooLarge`] for a
-    /// value beyond ±9.2 × 10¹² in the canonical unit.
-    pub fn new(measure: Measure, value: Decimal, unit: &str) -> Result<Self, UnitError> {
-        let value = measure.to_canonical(value, unit)?.round_dp(6).normalize();
-        let micro = value
-            .checked_mul(Decimal::from(1_000_000))
-            .and_then(|scaled| scaled.to_i64())
-            .ok_or(UnitError::TooLarge)?;
+    /// [`UnitError::Unknown`] for a unit the measure does not know.
+    pub fn new(measure: Measure, sent: Decimal, unit: &str) -> Result<Self, UnitError> {
+        let value = match measure.to_canonical(sent, unit) {
+            Ok(value) => value.round_dp(6).normalize(),
+            Err(UnitError::TooLarge) => return Self::beyond(measure, &sent.to_string(), unit),
+            Err(UnitError::Unknown) => return Err(UnitError::Unknown),
+        };
+        let scaled = value.checked_mul(Decimal::from(1_000_000)).and_then(|scaled| scaled.to_i64());
+        let Some(micro) = scaled else { return Self::beyond(measure, &sent.to_string(), unit) };
         let quality = if micro == 0 && measure.zero_is_no_reading() {
             Quality::NoReading
         } else if measure.plausible_micro().contains(&micro) {
@@ -63,7 +70,24 @@ impl Reading {
         } else {
             Quality::Implausible
         };
-        Ok(Self { measure, value, quality, raw_unit: unit.to_owned(), micro })
+        Ok(Self { measure, value, quality, raw_unit: unit.to_owned(), raw_value: None, micro })
+    }
+
+    /// A reading whose number is larger than what can be stored, as text with its sign: kept as implausible.
+    ///
+    /// # Errors
+    /// [`UnitError::Unknown`] for a unit the measure does not know.
+    pub fn beyond(measure: Measure, sent: &str, unit: &str) -> Result<Self, UnitError> {
+        measure.to_canonical(Decimal::ZERO, unit)?;
+        let micro = if sent.starts_with('-') { -i64::MAX } else { i64::MAX };
+        Ok(Self {
+            measure,
+            value: Decimal::new(micro, 6),
+            quality: Quality::Implausible,
+            raw_unit: unit.to_owned(),
+            raw_value: Some(clip(sent, MAX_RAW_VALUE)),
+            micro,
+        })
     }
 
     /// A reading the sensor could not take (a null value).

@@ -47,11 +47,18 @@ fn values_become_canonical_and_are_judged() {
 }
 
 #[test]
-fn unknown_units_and_huge_values_are_errors() {
-    let huge = Decimal::MAX;
+fn unknown_units_are_errors_and_huge_values_are_kept_as_implausible() {
     assert_eq!(Reading::new(Measure::HeartRate, Decimal::ONE, "Hz"), Err(UnitError::Unknown));
-    assert_eq!(Reading::new(Measure::Humidity, huge, "%"), Err(UnitError::TooLarge));
-    assert_eq!(Reading::new(Measure::BodyHeight, huge, "m"), Err(UnitError::TooLarge));
+    assert_eq!(Reading::beyond(Measure::HeartRate, "1e99", "Hz"), Err(UnitError::Unknown));
+    for (measure, unit) in [(Measure::Humidity, "%"), (Measure::BodyHeight, "m"), (Measure::RoomTemperature, "[degF]")]
+    {
+        for huge in [Decimal::MAX, Decimal::MIN] {
+            let kept = Reading::new(measure, huge, unit).unwrap();
+            assert_eq!((kept.quality, kept.raw_unit.as_str()), (Quality::Implausible, unit));
+            assert_eq!(kept.raw_value, Some(huge.to_string()), "the number itself");
+            assert_eq!(kept.value_micro().is_negative(), huge.is_sign_negative());
+        }
+    }
     let none = Reading::none(Measure::RoomTemperature, "[degF]").unwrap();
     assert_eq!((none.quality, none.value_micro()), (Quality::NoReading, 0));
 }

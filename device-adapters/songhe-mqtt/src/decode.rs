@@ -3,7 +3,7 @@ use crate::{
     topic::{self, Channel},
 };
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use songhe_adapter_core::{
@@ -12,7 +12,7 @@ use songhe_adapter_core::{
 };
 use std::{borrow::Cow, str::FromStr};
 
-/// Longest number, in characters; a decimal holds 28 digits.
+/// Longest number that is taken exactly, in characters; a decimal holds 28 digits.
 const MAX_NUMBER: usize = 64;
 const MAX_DETAIL: usize = 200;
 const MAX_VERSION: usize = 64;
@@ -223,8 +223,9 @@ fn command_result(envelope: &Envelope<'_>, decoded: &mut Decoded) -> Result<(), 
 fn push_reading(measure: Measure, raw: &RawValue, unit: &str, decoded: &mut Decoded) {
     let reading = match raw.get() {
         "null" => Reading::none(measure, unit).map_err(|e| e.to_string()),
-        number => match exact(number) {
-            None => Err("the value is not a number that can be stored".to_owned()),
+        number if !is_number(number) => Err("the value is not a number".to_owned()),
+        number => match exact(number).or_else(|| nearest(number)) {
+            None => Reading::beyond(measure, number, unit).map_err(|e| e.to_string()),
             Some(value) => Reading::new(measure, value, unit).map_err(|e| e.to_string()),
         },
     };
@@ -237,14 +238,23 @@ fn push_reading(measure: Measure, raw: &RawValue, unit: &str, decoded: &mut Deco
     }
 }
 
+fn is_number(json: &str) -> bool {
+    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
 /// A JSON number as a decimal, without floating point in between. Digits beyond the 28 that a
 /// decimal holds are rounded; they are below any sensor's resolution.
 fn exact(number: &str) -> Option<Decimal> {
-    let first = number.bytes().next()?;
-    if number.len() > MAX_NUMBER || !(first == b'-' || first.is_ascii_digit()) {
+    if number.len() > MAX_NUMBER {
         return None;
     }
     if number.contains(['e', 'E']) { Decimal::from_scientific(number).ok() } else { Decimal::from_str(number).ok() }
+}
+
+/// What is near a number that no decimal is: one that is very long or very small. `None` for a very
+/// large one.
+fn nearest(number: &str) -> Option<Decimal> {
+    Decimal::from_f64(number.parse().ok()?)
 }
 
 /// An optional field; a value of the wrong type is noted and treated as absent.

@@ -27,7 +27,7 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
@@ -208,13 +208,15 @@ impl Publisher {
     /// Whether a user has a connection now.
     #[must_use]
     pub fn is_connected(&self, user: &str) -> bool {
-        !self.shared.presence.client_ids_of(user).is_empty()
+        self.shared.presence.is_here(user)
     }
 
-    /// Closes a user's connections, for instance when the credential was replaced.
-    pub async fn disconnect(&self, user: &str) {
+    /// Closes those of a user's connections whose sign-in began before a time: when the credential was replaced, by
+    /// then. A sign-in that is under way is not among them yet: ask a second time, when it must be over.
+    pub async fn disconnect_older(&self, user: &str, than: Instant) {
         if let Some(router) = self.shared.router() {
-            for client_id in self.shared.presence.client_ids_of(user) {
+            for client_id in self.shared.presence.older_clients_of(user, than) {
+                tracing::info!(client_id, "MQTT connection closed: its credential was replaced");
                 router.disconnect_client(&client_id).await;
             }
         }
@@ -251,6 +253,7 @@ impl Shared {
             let why = "the client id does not belong to the user";
             return self.refuse(client_id, peer, why, ReasonCode::ClientIdentifierNotValid);
         }
+        let began = Instant::now();
         let asked = self.gate.sign_in(SignIn { client_id, user, password, peer });
         let who = match AssertUnwindSafe(asked).catch_unwind().await {
             Ok(Admission::Device) => Principal::Device(user.clone()),
@@ -270,6 +273,7 @@ impl Shared {
             let why = "the will goes to a topic that is not the client's own";
             return self.refuse(client_id, peer, why, ReasonCode::NotAuthorized);
         }
+        self.presence.admit(client_id, began);
         AuthResult::success_with_user(who.to_user())
     }
 

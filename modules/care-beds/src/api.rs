@@ -4,8 +4,7 @@
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
-use songhe_kernel::identity::Scope;
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, Result, Text};
 use songhe_registry::resident;
 
@@ -15,15 +14,11 @@ use crate::beds::{
 use crate::indicators::{Indicators, indicators};
 use crate::{CARE_BEDS_INDICATORS, CARE_BEDS_READ, CARE_BEDS_WRITE, CATALOGUE_CLASS, CareBedId, EMERGENCY_CALL};
 
-/// Without `limit`.
-const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 200;
-
 pub(crate) fn routes() -> Vec<Route> {
     let (read, write) = (Access::Permission(CARE_BEDS_READ), Access::Permission(CARE_BEDS_WRITE));
     vec![
         Route::get("/api/v1/care-beds", read, list)
-            .doc(ApiDoc::new("List family care beds").query::<Query>().returns::<CareBedList>()),
+            .doc(ApiDoc::new("List family care beds").query::<Query>().returns::<List<CareBed>>()),
         Route::post("/api/v1/care-beds", write, create)
             .doc(ApiDoc::new("Open a family care bed").body::<NewCareBed>().creates::<CareBed>()),
         Route::get("/api/v1/care-beds/indicators", Access::Permission(CARE_BEDS_INDICATORS), figures).doc(
@@ -48,18 +43,11 @@ struct Query {
     /// Part of the resident's name or of the address.
     #[serde(default)]
     q: String,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<CareBedId>,
-}
-
-/// Part of a list.
-#[derive(Serialize, JsonSchema)]
-struct CareBedList {
-    items: Vec<CareBed>,
-    /// Give it back as `after` for the next part; `null`: this was the last one.
-    next: Option<CareBedId>,
 }
 
 /// What a bed becomes.
@@ -93,27 +81,15 @@ struct Evidence {
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let filter = BedFilter {
-        scope: ctx.caller().facilities(CARE_BEDS_READ).clone(),
-        facility: query.facility,
+        scope: ctx.caller().narrowed(CARE_BEDS_READ, query.facility)?,
         status: query.status,
         text: query.q,
         after: query.after,
     };
-    let mut rows = ctx.app().db.read(move |db| list_care_beds(db, &filter, limit + 1)).await?;
-    let more = cut(&mut rows, limit);
-    let items: Vec<CareBed> = rows.into_iter().map(|(bed, ..)| bed).collect();
-    let next = items.last().filter(|_| more).map(|bed| bed.id);
-    ctx.json_ok(&CareBedList { items, next })
-}
-
-/// Cuts rows to `limit`; answers whether there were more.
-pub(crate) fn cut<T>(rows: &mut Vec<T>, limit: i64) -> bool {
-    let limit = usize::try_from(limit).unwrap_or_default();
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    more
+    let rows = ctx.app().db.read(move |db| list_care_beds(db, &filter, query.limit.rows())).await?;
+    let items = rows.into_iter().map(|(bed, ..)| bed).collect();
+    ctx.json_ok(&List::part(items, query.limit, |bed: &CareBed| bed.id))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
@@ -144,13 +120,7 @@ async fn change(ctx: Ctx) -> Result<HttpResponse> {
 
 async fn figures(ctx: Ctx) -> Result<HttpResponse> {
     let Narrow { facility } = ctx.query()?;
-    let mut scope = ctx.caller().facilities(CARE_BEDS_INDICATORS).clone();
-    if let Some(facility) = facility {
-        if !scope.contains(facility) {
-            return Err(Error::NotFound);
-        }
-        scope = Scope::Only(vec![facility]);
-    }
+    let scope = ctx.caller().narrowed(CARE_BEDS_INDICATORS, facility)?;
     let now = ctx.app().clock.now();
     let figures = ctx.app().db.read(move |db| indicators(db, &scope, now)).await?;
     ctx.json_ok(&Evidence {
@@ -164,7 +134,8 @@ async fn figures(ctx: Ctx) -> Result<HttpResponse> {
 /// The bed of the path, if it exists for this caller.
 async fn seen(ctx: &Ctx, permission: &str) -> Result<CareBed> {
     let bed = find(ctx, ctx.id("id")?).await?;
-    if ctx.caller().facilities(permission).contains(bed.facility_id) { Ok(bed) } else { Err(Error::NotFound) }
+    ctx.caller().expect_at(permission, bed.facility_id)?;
+    Ok(bed)
 }
 
 async fn find(ctx: &Ctx, id: CareBedId) -> Result<CareBed> {

@@ -9,6 +9,7 @@ use diesel::serialize::{self, Output, ToSql};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use songhe_kernel::db::containing;
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, NewEvent, Result, Text, Tx, UserId};
 use songhe_registry::schema::{place as place_table, resident as resident_table};
@@ -236,7 +237,6 @@ pub(crate) fn active_bed(
 pub struct BedFilter {
     /// Beds elsewhere do not exist.
     pub scope: Scope,
-    pub facility: Option<FacilityId>,
     pub status: Option<Status>,
     /// Part of the resident's name or of the address; empty: everybody.
     pub text: String,
@@ -247,7 +247,7 @@ pub struct BedFilter {
 impl BedFilter {
     /// All beds within a scope.
     pub fn within(scope: Scope) -> Self {
-        Self { scope, facility: None, status: None, text: String::new(), after: None }
+        Self { scope, status: None, text: String::new(), after: None }
     }
 }
 
@@ -260,15 +260,12 @@ macro_rules! filtered {
         if let Some(ids) = filter.scope.ids() {
             query = query.filter(care_bed::facility_id.eq_any(ids.to_vec()));
         }
-        if let Some(facility) = filter.facility {
-            query = query.filter(care_bed::facility_id.eq(facility));
-        }
         if let Some(status) = filter.status {
             query = query.filter(care_bed::status.eq(status));
         }
         let text = filter.text.trim();
         if !text.is_empty() {
-            let part = contains(text);
+            let part = containing(text);
             let named = resident_table::name.like(part.clone()).escape('\\');
             query = query.filter(named.or(place_table::label.like(part).escape('\\')));
         }
@@ -311,17 +308,4 @@ pub(crate) fn beds_by_facility(db: &mut Db, scope: &Scope, status: Status) -> Re
         query = query.filter(care_bed::facility_id.eq_any(ids.to_vec()));
     }
     Ok(query.load(db)?)
-}
-
-/// A LIKE pattern for text that contains `part` literally.
-fn contains(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in part.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }

@@ -6,12 +6,11 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use songhe_incidents::{IncidentId, Priority};
-use songhe_kernel::http::{Access, Ctx, Menu, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Menu, Route, Section, cursor, cut, url};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, Error, FacilityId, Moment, Result, Text};
 use songhe_registry::{Facility, Resident, ResidentId, Sex, facilities_in};
 
-use crate::api::cut;
 use crate::around::{DeviceCount, OpenIncident, devices_at, devices_of, open_incidents, waiting_calls};
 use crate::beds::{BedFilter, BedRow, Status, count_care_beds, list_care_beds};
 use crate::calls::{call_counts, last_calls};
@@ -59,12 +58,6 @@ struct Figure {
     value: String,
     note: Option<String>,
     tone: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct Choice {
-    value: &'static str,
-    label: String,
 }
 
 #[derive(Serialize)]
@@ -144,7 +137,7 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let filter = BedFilter {
         status: Status::parse(&query.status),
         text: query.q.clone(),
-        after: query.after.parse().ok(),
+        after: cursor(&query.after)?,
         ..BedFilter::within(ctx.caller().facilities(CARE_BEDS_READ).clone())
     };
     let now = ctx.app().clock.now();
@@ -155,8 +148,8 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
     };
     let figures = figures(&ctx, &found);
     let items: Vec<Item> = found.rows.iter().map(|row| item(&ctx, &found, row, now)).collect::<Result<_>>()?;
-    let at = |after: &str| url(&[("q", &query.q), ("status", &query.status), ("after", after)]);
-    let label = |status: Status| Choice { value: status.as_str(), label: ctx.say(&Text::key(status.text_key())) };
+    let at = |after: &str| url("/care-beds", &[("q", &query.q), ("status", &query.status), ("after", after)]);
+    let label = |status: Status| Choice::new(status.as_str(), ctx.say(&Text::key(status.text_key())));
     ctx.page(
         "care-beds/beds",
         &Page {
@@ -270,23 +263,6 @@ fn percent(per_mille: i64) -> String {
         0 => format!("{}%", per_mille / 10),
         tenth => format!("{}.{tenth}%", per_mille / 10),
     }
-}
-
-/// This page with a query, from pairs; empty values are left out.
-fn url(query: &[(&str, &str)]) -> String {
-    let mut url = String::from("/care-beds");
-    for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str(name);
-        url.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => url.push(byte.into()),
-                other => url.push_str(&format!("%{other:02X}")),
-            }
-        }
-    }
-    url
 }
 
 #[cfg(test)]

@@ -108,6 +108,9 @@ impl Ingest {
                 return self.quarantine(message, serial, Reason::Undecodable, error.to_string()).await;
             }
         };
+        for part in &decoded.ignored {
+            tracing::info!(device = %decoded.device, part = part.name, why = part.reason, "part of a message ignored");
+        }
         let arrival = Arrival {
             message_id: decoded.message_id.clone().unwrap_or_else(|| inbox::content_id(&message)),
             observed_at: decoded.observed_at.map_or(received_at, Moment::from_utc).min(received_at),
@@ -316,7 +319,10 @@ fn observations_of(tx: &Tx<'_>, known: &Known, arrival: &Arrival, device: &Devic
         match item {
             Item::Reading(reading) => rows.push(NewObservation {
                 kind: reading.measure.name().to_owned(),
-                value_micro: (reading.quality != Quality::NoReading).then(|| reading.value_micro()),
+                // What no field holds is in the detail, as it was sent.
+                value_micro: (reading.quality != Quality::NoReading && reading.raw_value.is_none())
+                    .then(|| reading.value_micro()),
+                detail: reading.raw_value.clone(),
                 unit: Some(reading.measure.unit().to_owned()),
                 quality: reading.quality.name().to_owned(),
                 ..base

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use songhe_kernel::db::containing;
 use songhe_kernel::identity::Scope;
-use songhe_kernel::{Db, FacilityId, Moment, Result};
+use songhe_kernel::{Db, Moment, Result};
 use songhe_registry::schema::{place, resident};
 use songhe_registry::{PlaceId, ResidentId};
 
@@ -19,7 +22,9 @@ const BATTERY: &str = "battery_percent";
 const LOW_BATTERY: &str = "low_battery";
 
 /// How a device does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "DeviceCondition")]
 pub enum Condition {
     Online,
     Offline,
@@ -49,7 +54,6 @@ impl Condition {
 pub struct Filter {
     /// Others do not exist for the caller.
     pub scope: Scope,
-    pub facility: Option<FacilityId>,
     /// Part of the name, the serial or the place's label; empty: all.
     pub text: String,
     pub class: Option<String>,
@@ -61,7 +65,7 @@ pub struct Filter {
 impl Filter {
     /// Everything within a scope.
     pub fn all(scope: Scope) -> Self {
-        Self { scope, facility: None, text: String::new(), class: None, condition: None, after: None }
+        Self { scope, text: String::new(), class: None, condition: None, after: None }
     }
 }
 
@@ -72,9 +76,6 @@ fn select(filter: &Filter, now: Moment) -> Query<'static> {
     if let Some(ids) = filter.scope.ids() {
         query = query.filter(device::facility_id.eq_any(ids.iter().map(|id| id.0).collect::<Vec<_>>()));
     }
-    if let Some(facility) = filter.facility {
-        query = query.filter(device::facility_id.eq(facility.0));
-    }
     if let Some(class) = &filter.class {
         query = query.filter(device::class.eq(class.clone()));
     }
@@ -83,7 +84,7 @@ fn select(filter: &Filter, now: Moment) -> Query<'static> {
     }
     let text = filter.text.trim();
     if !text.is_empty() {
-        let part = contains(text);
+        let part = containing(text);
         let places = place::table.filter(place::label.like(part.clone()).escape('\\')).select(place::id.nullable());
         query = query.filter(
             device::name
@@ -132,19 +133,6 @@ fn narrow(query: Query<'static>, condition: Condition, now: Moment) -> Query<'st
         ),
         Condition::Unbound => query.filter(device::place_id.is_null().and(device::resident_id.is_null())),
     }
-}
-
-/// A LIKE pattern for text that contains `part` literally.
-fn contains(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in part.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }
 
 /// A device with what lists show of it.

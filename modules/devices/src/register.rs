@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use songhe_adapter_core::DeviceKey;
-use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, NewEvent, Result, Text, Tx, UserId, define_id};
+use songhe_kernel::{
+    Db, Error, FacilityId, FieldError, Moment, NewEvent, Result, Text, Tx, UserId, check_name, define_id,
+};
 use songhe_registry::{self as registry, PlaceId, ResidentId};
 
 use crate::schema::{device, device_binding};
@@ -16,11 +18,18 @@ define_id!(
     DeviceId, "dev"
 );
 
+/// Signal topic: some device has another credential. For the broker, which lets go of whoever came with the old one.
+pub const CREDENTIALS: &str = "credentials";
+
 /// Signal topic of the register's pages.
 pub(crate) const TOPIC: &str = "devices";
 
 /// Classes of the national catalogue (domain/catalogue.md) that a device may be of.
 pub const CLASSES: [&str; 10] = ["1.1", "1.2", "1.3", "1.4", "2", "3.1", "3.2", "4", "5", "6"];
+
+const MAX_NAME_CHARS: usize = 60;
+/// What Songhe's own accounts and client ids at brokers begin with.
+const RESERVED: &str = "songhe-";
 
 /// A registered device.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -43,7 +52,7 @@ pub struct Device {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 pub struct NewDevice {
     pub facility: FacilityId,
-    /// From the label; 1 to 64 of A–Z a–z 0–9 - _ . :
+    /// From the label; 1 to 64 of A–Z a–z 0–9 - _ . :, not beginning with `songhe-`
     pub serial: String,
     /// Catalogue class: `3.1`.
     pub class: String,
@@ -51,6 +60,11 @@ pub struct NewDevice {
     pub name: String,
     pub place: Option<PlaceId>,
     pub resident: Option<ResidentId>,
+}
+
+/// Whether Songhe itself goes by such a name at a broker: its account would be the device's, or the other way round.
+fn is_reserved(serial: &str) -> bool {
+    serial.get(..RESERVED.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(RESERVED))
 }
 
 /// Registers a device and binds it.
@@ -61,6 +75,8 @@ pub fn register(tx: &mut Tx<'_>, new: &NewDevice, adapters: &[&str], by: Option<
     let mut wrong = Vec::new();
     if DeviceKey::new(&new.serial).is_err() {
         wrong.push(FieldError::new("serial", Text::key("devices-error-serial")));
+    } else if is_reserved(&new.serial) {
+        wrong.push(FieldError::new("serial", Text::key("devices-error-serial-reserved").arg("prefix", RESERVED)));
     } else if device::table.filter(device::serial.eq(&new.serial)).count().get_result::<i64>(tx.db())? > 0 {
         wrong.push(FieldError::new("serial", Text::key("devices-error-serial-taken")));
     }
@@ -70,21 +86,14 @@ pub fn register(tx: &mut Tx<'_>, new: &NewDevice, adapters: &[&str], by: Option<
     if !adapters.contains(&new.adapter.as_str()) {
         wrong.push(FieldError::new("adapter", Text::key("devices-error-adapter")));
     }
-    let name = new.name.trim();
-    if name.is_empty() {
-        wrong.push(FieldError::new("name", Text::key("error-required")));
-    } else if name.chars().count() > 60 {
-        wrong.push(FieldError::new("name", Text::key("error-too-long").arg("max", 60)));
-    } else if name.chars().any(char::is_control) {
-        wrong.push(FieldError::new("name", Text::key("error-invalid-characters")));
-    }
+    let name = check_name("name", &new.name, MAX_NAME_CHARS).map_err(|refused| wrong.push(refused));
     if registry::facility(tx.db(), new.facility)?.is_none() {
         wrong.push(FieldError::new("facility", Text::key("error-unknown-choice")));
     }
     wrong.extend(check_binding(tx.db(), new.facility, new.place, new.resident)?);
-    if !wrong.is_empty() {
+    let Some(name) = name.ok().filter(|_| wrong.is_empty()) else {
         return Err(Error::Invalid(wrong));
-    }
+    };
     let (id, now) = (DeviceId(tx.next_id()), tx.now());
     diesel::insert_into(device::table)
         .values((
@@ -215,7 +224,16 @@ pub fn set_secret(tx: &mut Tx<'_>, id: DeviceId, secret: &str, by: Option<UserId
         .set((device::secret_hash.eq(hash(secret)), device::secret_at.eq(now)))
         .execute(tx.db())?;
     changed(tx, "devices.device.credential", device.facility_id, id, by)?;
+    tx.signal(CREDENTIALS);
     Ok(Credential { username: device.serial.clone(), client_id: device.serial, password: secret.to_owned() })
+}
+
+/// The devices whose secret was made at this time or later, each with its secret's hash: another one is another secret.
+pub fn secrets_since(db: &mut Db, since: Moment) -> Result<Vec<(String, String)>> {
+    Ok(device::table
+        .filter(device::secret_at.ge(since).and(device::secret_hash.is_not_null()))
+        .select((device::serial, device::secret_hash.assume_not_null()))
+        .load(db)?)
 }
 
 /// When the device's present secret was made.

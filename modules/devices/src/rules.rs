@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_incidents::{Kind, Priority};
 use songhe_kernel::identity::Scope;
-use songhe_kernel::{BothExt, Db, Error, FacilityId, FieldError, Moment, NewTimer, Result, Text, Timer, Tx, define_id};
+use songhe_kernel::{
+    BothExt, Db, Error, FacilityId, FieldError, Moment, NewTimer, Result, Text, Timer, Tx, check_name, define_id,
+};
 
 use crate::register::{self, Device, DeviceId};
 use crate::schema::{rule_state, threshold_rule};
@@ -23,6 +25,7 @@ define_id!(
 /// Timer kind: a limit has been passed for as long as the rule asks.
 pub(crate) const TIMER: &str = "onset";
 const MAX_ONSET_S: i32 = 86_400;
+const MAX_NAME_CHARS: usize = 60;
 
 /// A limit for one measure at a facility. Values in the measure's canonical unit, times 10^6.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize, Deserialize, JsonSchema)]
@@ -227,16 +230,10 @@ pub struct NewRule {
 }
 
 /// # Errors
-/// `Invalid` for an unknown measure, no limit, a negative hysteresis or an onset over a day.
+/// `Invalid` for a name that cannot be one, an unknown measure, no limit, a negative hysteresis or an onset over a day.
 pub fn create_rule(tx: &mut Tx<'_>, new: &NewRule) -> Result<RuleId> {
     let mut wrong = Vec::new();
-    if new.name.trim().is_empty() {
-        wrong.push(FieldError::new("name", Text::key("error-required")));
-    } else if new.name.chars().count() > 60 {
-        wrong.push(FieldError::new("name", Text::key("error-too-long").arg("max", 60)));
-    } else if new.name.chars().any(char::is_control) {
-        wrong.push(FieldError::new("name", Text::key("error-invalid-characters")));
-    }
+    wrong.extend(check_name("name", &new.name, MAX_NAME_CHARS).err());
     if songhe_adapter_core::Measure::from_name(&new.measure).is_none() {
         wrong.push(FieldError::new("measure", Text::key("devices-error-measure")));
     }

@@ -6,10 +6,12 @@ use chrono::{Days, Months, NaiveDate};
 use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use songhe_kernel::identity::Scope;
 use songhe_kernel::{Error, FieldError, Result, Text, Tx, UserId};
 use songhe_registry as registry;
 
 use crate::climb;
+use crate::lists;
 use crate::model::{IncidentId, Outcome, Resolution, Row, Status};
 use crate::schema::incident;
 use crate::story::{self, Fact};
@@ -63,6 +65,15 @@ pub fn arrive(tx: &mut Tx<'_>, id: IncidentId, by: UserId, by_tag: bool) -> Resu
         ))
         .execute(tx.db())?;
     finish(tx, id, by, &Fact::Arrived { by_tag }, "incidents.incident.arrived")
+}
+
+/// Whoever has read a room's tag is there: arrives at everything that is open in it.
+///
+/// # Errors
+/// `NotFound` when no place within the scope has that tag.
+pub fn arrive_at_tag(tx: &mut Tx<'_>, code: &str, scope: &Scope, by: UserId) -> Result<()> {
+    let (_, open) = lists::open_at_tag(tx.db(), code, scope)?;
+    open.iter().try_for_each(|row| arrive(tx, row.id, by, true).map(drop))
 }
 
 /// What a person says when closing.

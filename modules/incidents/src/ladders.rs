@@ -4,7 +4,7 @@
 use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::{Db, Error, FacilityId, FieldError, Result, Text, Tx};
+use songhe_kernel::{Db, Error, FacilityId, FieldError, Result, Text, Tx, check_name};
 
 use crate::model::{Channel, LadderId, Priority, Target};
 use crate::schema::{ladder, ladder_rung};
@@ -38,6 +38,7 @@ pub struct Ladder {
 
 const MAX_RUNGS: usize = 20;
 const MAX_AFTER_S: i32 = 86_400;
+const MAX_NAME_CHARS: usize = 60;
 const REPEAT_S: std::ops::RangeInclusive<i32> = 10..=3_600;
 
 /// Care (domain/care.md, Alarms): high unacknowledged: 60 s again, 120 s nurse lead, 180 s manager and family.
@@ -159,12 +160,7 @@ pub fn find(db: &mut Db, id: LadderId) -> Result<Ladder> {
 /// What is wrong with a ladder, field by field.
 pub fn check(ladder: &Ladder) -> Result<()> {
     let mut wrong = Vec::new();
-    let name = ladder.name.trim();
-    if name.is_empty() {
-        wrong.push(FieldError::new("name", Text::key("error-required")));
-    } else if name.chars().count() > 60 {
-        wrong.push(FieldError::new("name", Text::key("error-too-long").arg("max", 60)));
-    }
+    wrong.extend(check_name("name", &ladder.name, MAX_NAME_CHARS).err());
     if !REPEAT_S.contains(&ladder.repeat_seconds) {
         let text = Text::key("error-out-of-range").arg("min", REPEAT_S.start()).arg("max", REPEAT_S.end());
         wrong.push(FieldError::new("repeat_seconds", text));

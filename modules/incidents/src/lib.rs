@@ -7,7 +7,7 @@
 //! - [`story`]: what happened, line by line; [`shift`]: how fast it was answered
 //! - `lists`, `resource`: incidents as lists and as the API shows them; `api`, `pages`, [`home`],
 //!   [`panels`]: what is seen
-//! - [`presence`]: which boards can be heard; [`webhook`]: the way out
+//! - [`presence`]: which boards can be heard; [`webhook`]: the way out, `webhook_fate` how it fares
 //! - [`module`]: how the server sees all this
 //!
 //! It must never know a scenario, and never close an incident by itself.
@@ -32,6 +32,7 @@ pub mod schema;
 pub mod shift;
 pub mod story;
 pub mod webhook;
+mod webhook_fate;
 
 /// The module's name in events, timers and effects.
 pub const MODULE: &str = "incidents";

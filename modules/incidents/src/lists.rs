@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
-use songhe_kernel::{Db, Error, FacilityId, Moment, Result, UserId};
+use songhe_kernel::{Db, Error, Moment, Result, UserId};
 use songhe_registry::schema::resident as resident_table;
-use songhe_registry::{PlaceId, Resident, ResidentId};
+use songhe_registry::{self as registry, Place, PlaceId, Resident, ResidentId};
 
 use crate::model::{IncidentId, Kind, Priority, Row, RungRow, Status};
 use crate::schema::{incident, incident_rung};
@@ -30,7 +30,6 @@ pub(crate) enum State {
 pub(crate) struct Filter {
     /// Others do not exist for the caller.
     pub(crate) scope: Scope,
-    pub(crate) facility: Option<FacilityId>,
     pub(crate) state: State,
     pub(crate) kind: Option<Kind>,
     pub(crate) priority: Option<Priority>,
@@ -44,7 +43,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub(crate) fn within(scope: Scope) -> Self {
-        Self { scope, facility: None, state: State::All, kind: None, priority: None, from: None, to: None, after: None }
+        Self { scope, state: State::All, kind: None, priority: None, from: None, to: None, after: None }
     }
 }
 
@@ -64,9 +63,6 @@ pub(crate) fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>>
     let mut query = incident::table.select(Row::as_select()).order(incident::id.desc()).limit(limit).into_boxed();
     if let Some(ids) = filter.scope.ids() {
         query = query.filter(incident::facility_id.eq_any(ids.to_vec()));
-    }
-    if let Some(facility) = filter.facility {
-        query = query.filter(incident::facility_id.eq(facility));
     }
     match filter.state {
         State::All => {}
@@ -116,6 +112,18 @@ pub(crate) fn open_at(db: &mut Db, places: &[PlaceId]) -> Result<Vec<Row>> {
         .order(incident::raised_at.asc())
         .select(Row::as_select())
         .load(db)?)
+}
+
+/// The place whose tag carries this code, and what is open there and within it, longest waiting first.
+///
+/// # Errors
+/// `NotFound` when there is no such place within the scope.
+pub(crate) fn open_at_tag(db: &mut Db, code: &str, scope: &Scope) -> Result<(Place, Vec<Row>)> {
+    let place =
+        registry::place_by_tag(db, code)?.filter(|place| scope.contains(place.facility_id)).ok_or(Error::NotFound)?;
+    let places = registry::places_under(db, place.id)?;
+    let open = open_at(db, &places)?;
+    Ok((place, open))
 }
 
 /// A resident's incidents, newest first.

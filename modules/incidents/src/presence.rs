@@ -1,8 +1,10 @@
 //! Boards that are open now. A board that sounds says so every ten seconds; after 25 seconds of silence it counts as
-//! gone, as it does for the person before it.
+//! gone, as it does for the person before it. Its word alone is not enough: it counts only while the stream that would
+//! tell it of a call is open.
 
 use diesel::prelude::*;
-use songhe_kernel::{BothExt, Db, Moment, Result, Tx, UserId};
+use songhe_kernel::http::{Ctx, StreamId};
+use songhe_kernel::{BothExt, Db, Error, Moment, Result, Tx, UserId};
 
 use crate::schema::board_stream;
 
@@ -10,6 +12,23 @@ use crate::schema::board_stream;
 pub const STALE_AFTER_S: i64 = 25;
 /// Rows of boards that are long gone are removed after this, in seconds.
 const FORGET_AFTER_S: i64 = 3_600;
+
+/// A board of the caller's says whether it can be heard. `tab` tells apart those that share a stream.
+///
+/// # Errors
+/// `Conflict` when the stream is not open at this server, or not theirs.
+pub(crate) async fn say(ctx: &Ctx, stream: StreamId, tab: Option<&str>, sound_on: bool) -> Result<()> {
+    let key = tab.map_or_else(|| stream.to_string(), |tab| format!("{stream}:{tab}"));
+    let (app, user) = (ctx.app().clone(), ctx.caller().user_id);
+    // Looked at within the transaction: a stream that ends after it is forgotten after it.
+    let word = move |tx: &mut Tx<'_>| {
+        if !app.live.is_open(&stream, user) {
+            return Err(Error::conflict("incidents-error-no-stream"));
+        }
+        seen(tx, &key, user, sound_on)
+    };
+    ctx.app().db.write(word).await
+}
 
 /// Records what a board says about itself. The stream's id is random and given to its own page only.
 pub fn seen(tx: &mut Tx<'_>, stream: &str, user: UserId, sound_on: bool) -> Result<()> {

@@ -11,7 +11,8 @@ use rand::Rng;
 use serde_json::json;
 use sha2::Sha256;
 use songhe_kernel::effects::{Effect, EffectSender, NewEffect, SendFuture, Sent};
-use songhe_kernel::{Database, Db, Error, FacilityId, FieldError, Result, Text, Tx};
+use songhe_kernel::identity::Scope;
+use songhe_kernel::{Database, Db, Error, FacilityId, FieldError, Result, Text, Tx, check_name};
 use songhe_registry as registry;
 
 use crate::MODULE;
@@ -24,6 +25,8 @@ pub(crate) const KIND: &str = "webhook";
 /// A peer that takes longer has failed; the ladder does not wait for it.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_URL: usize = 500;
+/// As long as a host's name can be, which pages take for it.
+const MAX_NAME_CHARS: usize = 300;
 /// How long a test message is worth sending, in seconds.
 const TEST_VALID_S: i64 = 300;
 
@@ -59,9 +62,7 @@ pub fn create_endpoint(
     secret: &str,
 ) -> Result<EndpointId> {
     let mut wrong = Vec::new();
-    if name.trim().is_empty() {
-        wrong.push(FieldError::new("name", Text::key("error-required")));
-    }
+    wrong.extend(check_name("name", name, MAX_NAME_CHARS).err());
     if let Err(key) = check_url(url.trim()) {
         wrong.push(FieldError::new("url", Text::key(key)));
     }
@@ -133,8 +134,14 @@ pub fn endpoint(db: &mut Db, id: EndpointId) -> Result<Endpoint> {
 }
 
 /// Sends a message that asks nobody for anything, to prove the way.
-pub fn send_test(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<()> {
-    let now = tx.now();
+///
+/// # Errors
+/// `NotFound` when there is none within the scope.
+pub fn send_test(tx: &mut Tx<'_>, scope: &Scope, id: EndpointId) -> Result<()> {
+    let (endpoint, now) = (endpoint(tx.db(), id)?, tx.now());
+    if !scope.contains(endpoint.facility_id) {
+        return Err(Error::NotFound);
+    }
     tx.enqueue_effect(NewEffect {
         module: MODULE,
         kind: KIND,

@@ -56,6 +56,15 @@ pub enum Error {
     /// The request cannot be read at all (400).
     #[error("bad request: {0}")]
     BadRequest(Text),
+    /// The request cannot be read at one place of its query, form or body (400).
+    #[error("unreadable: {part}: {reason}")]
+    Unreadable {
+        /// Fluent key of the sentence that tells `reason`: `error-query`, `error-form`, `error-json`.
+        part: &'static str,
+        /// `limit`, `rungs.0.rank`; `None` where it is no field that is wrong.
+        field: Option<String>,
+        reason: Text,
+    },
     /// Nobody is signed in (401, or the sign-in page).
     #[error("not signed in")]
     Unauthenticated,

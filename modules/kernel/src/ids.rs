@@ -107,7 +107,9 @@ macro_rules! define_id {
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 let text = <::std::string::String as ::serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(::serde::de::Error::custom)
+                text.parse().map_err(|wrong| {
+                    ::serde::de::Error::invalid_value(::serde::de::Unexpected::Str(&text), &wrong)
+                })
             }
         }
 
@@ -145,9 +147,15 @@ macro_rules! define_id {
 
 /// Text that is no id of the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an id here looks like {prefix}_ and 13 characters")]
+#[error("an id like {prefix}_0123456789abc")]
 pub struct NotAnId {
     pub prefix: &'static str,
+}
+
+impl serde::de::Expected for NotAnId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 define_id!(

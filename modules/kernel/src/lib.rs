@@ -5,7 +5,7 @@
 //! - [`module`]: the seam at which shared modules and scenarios join
 //! - [`identity`]: accounts, sessions, roles, and who may see what
 //! - [`http`]: the route table from which HTTP, OpenAPI, menu and tests are made; pages, API and streams
-//! - [`time`], [`ids`], [`error`], [`i18n`]: the small things everybody shares
+//! - [`time`], [`ids`], [`error`], [`i18n`], [`check_name`]: the small things everybody shares
 
 pub mod db;
 pub mod effects;
@@ -17,6 +17,7 @@ pub mod identity;
 pub mod ids;
 pub mod metrics;
 pub mod module;
+mod names;
 pub mod pages;
 pub mod runtime;
 pub mod schedules;
@@ -29,5 +30,6 @@ pub use error::{Error, FieldError, Result, Text};
 pub use events::{Event, NewEvent};
 pub use ids::{EffectId, FacilityId, UserId};
 pub use module::{Manifest, Module, Modules};
+pub use names::check_name;
 pub use time::{Clock, ManualClock, Moment, SharedClock, SystemClock};
 pub use timers::{NewTimer, Timer};

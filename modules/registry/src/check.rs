@@ -1,6 +1,6 @@
 //! Input checks that several nouns share. They collect what is wrong, so that a form shows everything at once.
 
-use songhe_kernel::{Error, FieldError, Result, Text};
+use songhe_kernel::{Error, FieldError, Result, Text, check_name};
 
 pub(crate) const MAX_NAME_CHARS: usize = 60;
 pub(crate) const MAX_ADDRESS_CHARS: usize = 200;
@@ -15,17 +15,15 @@ impl Check {
         self.0.push(FieldError::new(field, text));
     }
 
-    /// Words of 1 to `max` characters; answers them without white space around.
+    /// Words of 1 to `max` characters that can be seen; answers them without white space around.
     pub(crate) fn words<'a>(&mut self, field: &'static str, value: &'a str, max: usize) -> &'a str {
-        let value = value.trim();
-        if value.is_empty() {
-            self.refuse(field, Text::key("error-required"));
-        } else if value.chars().count() > max {
-            self.refuse(field, Text::key("error-too-long").arg("max", max));
-        } else if value.chars().any(char::is_control) {
-            self.refuse(field, Text::key("error-invalid-characters"));
+        match check_name(field, value, max) {
+            Ok(name) => name,
+            Err(refused) => {
+                self.0.push(refused);
+                value.trim()
+            }
         }
-        value
     }
 
     /// The same, or nothing at all.

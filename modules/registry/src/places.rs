@@ -194,19 +194,10 @@ pub fn places_in(db: &mut Db, facility: FacilityId) -> Result<Vec<Place>> {
 }
 
 /// A page of the places within a scope, by id: up to `limit` after `after`.
-pub fn list_places(
-    db: &mut Db,
-    scope: &Scope,
-    facility: Option<FacilityId>,
-    after: Option<PlaceId>,
-    limit: i64,
-) -> Result<Vec<Place>> {
+pub fn list_places(db: &mut Db, scope: &Scope, after: Option<PlaceId>, limit: i64) -> Result<Vec<Place>> {
     let mut query = place::table.select(Place::as_select()).order(place::id).limit(limit).into_boxed();
     if let Some(ids) = scope.ids() {
         query = query.filter(place::facility_id.eq_any(ids.to_vec()));
-    }
-    if let Some(facility) = facility {
-        query = query.filter(place::facility_id.eq(facility));
     }
     if let Some(after) = after {
         query = query.filter(place::id.gt(after));

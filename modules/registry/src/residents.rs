@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use songhe_kernel::db::{Db, Tx};
+use songhe_kernel::db::{Db, Tx, containing};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Error, FacilityId, Moment, NewEvent, Result, Text, UserId};
 
@@ -185,7 +185,6 @@ pub fn resident(db: &mut Db, id: ResidentId) -> Result<Option<Resident>> {
 pub struct ResidentFilter {
     /// Where the caller may see residents; others do not exist.
     pub scope: Scope,
-    pub facility: Option<FacilityId>,
     /// Part of the name; empty: everybody.
     pub name: String,
     /// The last one of the page before.
@@ -204,30 +203,14 @@ pub fn list_residents(db: &mut Db, filter: &ResidentFilter, limit: i64) -> Resul
     if let Some(ids) = filter.scope.ids() {
         query = query.filter(resident::facility_id.eq_any(ids.to_vec()));
     }
-    if let Some(facility) = filter.facility {
-        query = query.filter(resident::facility_id.eq(facility));
-    }
     if let Some(after) = filter.after {
         query = query.filter(resident::id.gt(after));
     }
     let name = filter.name.trim();
     if !name.is_empty() {
-        query = query.filter(resident::name.like(contains(name)).escape('\\'));
+        query = query.filter(resident::name.like(containing(name)).escape('\\'));
     }
     Ok(query.load(db)?)
-}
-
-/// A LIKE pattern for text that contains `part` literally.
-fn contains(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in part.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }
 
 /// Who a place stands for: the resident of a bed or home, all of a room's. An area of a room or home (a bathroom)

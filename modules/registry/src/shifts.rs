@@ -252,7 +252,6 @@ pub fn current_shift(db: &mut Db, facility: FacilityId, at: Moment) -> Result<Op
 pub struct ShiftFilter {
     /// Where the caller may see rosters; others do not exist.
     pub scope: Scope,
-    pub facility: Option<FacilityId>,
     /// Shifts that end after this.
     pub from: Option<Moment>,
     /// Shifts that start before this.
@@ -266,9 +265,6 @@ pub fn list_shifts(db: &mut Db, filter: &ShiftFilter, limit: i64) -> Result<Vec<
     let mut query = shift::table.select(Shift::as_select()).order(shift::id).limit(limit).into_boxed();
     if let Some(ids) = filter.scope.ids() {
         query = query.filter(shift::facility_id.eq_any(ids.to_vec()));
-    }
-    if let Some(facility) = filter.facility {
-        query = query.filter(shift::facility_id.eq(facility));
     }
     if let Some(from) = filter.from {
         query = query.filter(shift::ends_at.gt(from));

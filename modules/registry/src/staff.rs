@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
-use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
+use songhe_kernel::identity::{Scope, find_user_id};
 use songhe_kernel::{Error, FacilityId, NewEvent, Result, Text, UserId};
 
 use crate::StaffId;
@@ -110,6 +110,23 @@ pub fn create_staff(tx: &mut Tx<'_>, new: &NewStaff, actor: Option<UserId>) -> R
     Ok(id)
 }
 
+/// Adds a member of staff whose account is named as people know it.
+///
+/// # Errors
+/// `Invalid` on `username` when no account has that name; those of [`create_staff`].
+pub(crate) fn enter_staff(
+    tx: &mut Tx<'_>,
+    new: &NewStaff,
+    username: Option<&str>,
+    actor: Option<UserId>,
+) -> Result<StaffId> {
+    let Some(username) = username else { return create_staff(tx, new, actor) };
+    let found = find_user_id(tx.db(), username)?;
+    let unknown = || Error::field("username", Text::key("error-unknown-choice"));
+    let user = found.filter(|user| new.user_id.is_none_or(|named| named == *user)).ok_or_else(unknown)?;
+    create_staff(tx, &NewStaff { user_id: Some(user), ..new.clone() }, actor)
+}
+
 pub fn staff_member(db: &mut Db, id: StaffId) -> Result<Option<Staff>> {
     Ok(staff::table.find(id).select(Staff::as_select()).first(db).optional()?)
 }
@@ -129,19 +146,10 @@ pub fn staff_in(db: &mut Db, facility: FacilityId) -> Result<Vec<Staff>> {
 }
 
 /// A page of the staff within a scope, by id: up to `limit` after `after`.
-pub fn list_staff(
-    db: &mut Db,
-    scope: &Scope,
-    facility: Option<FacilityId>,
-    after: Option<StaffId>,
-    limit: i64,
-) -> Result<Vec<Staff>> {
+pub fn list_staff(db: &mut Db, scope: &Scope, after: Option<StaffId>, limit: i64) -> Result<Vec<Staff>> {
     let mut query = staff::table.select(Staff::as_select()).order(staff::id).limit(limit).into_boxed();
     if let Some(ids) = scope.ids() {
         query = query.filter(staff::facility_id.eq_any(ids.to_vec()));
-    }
-    if let Some(facility) = facility {
-        query = query.filter(staff::facility_id.eq(facility));
     }
     if let Some(after) = after {
         query = query.filter(staff::id.gt(after));

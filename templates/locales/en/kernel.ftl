@@ -104,6 +104,17 @@ kernel-error-title-422 = Something needs to be corrected
 kernel-error-title-429 = Too many requests
 kernel-error-title-500 = Something went wrong on our side
 kernel-error-title-503 = Temporarily unavailable
+kernel-problem-title-400 = Bad request
+kernel-problem-title-401 = Not signed in
+kernel-problem-title-403 = Not permitted
+kernel-problem-title-404 = Not found
+kernel-problem-title-405 = Method not allowed
+kernel-problem-title-409 = Conflict
+kernel-problem-title-413 = Body too large
+kernel-problem-title-422 = Fields to be corrected
+kernel-problem-title-429 = Too many requests
+kernel-problem-title-500 = Internal server error
+kernel-problem-title-503 = Unavailable
 kernel-error-request-id = Request number
 kernel-error-report-hint = If you need help, tell your administrator the request number.
 kernel-error-emergency-hint = If you are answering an alarm, go there now and tell your colleagues by other means.
@@ -127,8 +138,6 @@ error-database = The database is unavailable. Please try again shortly.
 error-internal = Internal error; it has been logged
 error-csrf = This page has expired. Refresh it and submit again.
 error-unsupported-media-type = This content type is not supported
-error-unknown-field = Unknown field: { $name }
-error-bad-id = Malformed id: { $value }
 error-bad-cursor = The page position is no longer valid. Start from the first page.
 
 ## Validation
@@ -149,7 +158,7 @@ error-invalid-url = Please enter an address that begins with https://
 error-unknown-choice = The chosen item was not found
 error-invalid-choice = Not a possible value: { $value }
 error-already-exists = This already exists
-error-invalid-characters = Contains characters that are not allowed
+error-unseen-character = There is an invisible character ({ $code }) in it. Remove it, or type the words again.
 error-password-weak = This password is too short or too common
 
 ## System state
@@ -233,7 +242,6 @@ kernel-api-field = Field
 kernel-api-no-parameters = No parameters
 error-busy = The system is busy. Please try again shortly.
 error-database-unreachable = The database cannot be reached. Please try again shortly.
-error-display-name-form = The name needs 1 to { $max } characters
 error-password-long = The password is too long: at most { $max } bytes
 error-password-short = The password is too short: at least { $min } characters
 error-stopping = The system is stopping. Please try again shortly.

@@ -104,6 +104,17 @@ kernel-error-title-422 = 有内容需要修改
 kernel-error-title-429 = 操作过于频繁
 kernel-error-title-500 = 系统出错了
 kernel-error-title-503 = 暂时无法提供服务
+kernel-problem-title-400 = 请求无法识别
+kernel-problem-title-401 = 未登录
+kernel-problem-title-403 = 没有权限
+kernel-problem-title-404 = 不存在
+kernel-problem-title-405 = 不支持此方法
+kernel-problem-title-409 = 与当前状态冲突
+kernel-problem-title-413 = 请求内容过大
+kernel-problem-title-422 = 有字段需要修改
+kernel-problem-title-429 = 请求过于频繁
+kernel-problem-title-500 = 服务器内部错误
+kernel-problem-title-503 = 暂时无法提供服务
 kernel-error-request-id = 请求编号
 kernel-error-report-hint = 如需帮助，请把请求编号告诉管理员。
 kernel-error-emergency-hint = 如果正在处理告警，请直接前往现场，并用其他方式通知同事。
@@ -127,8 +138,6 @@ error-database = 数据库暂时不可用，请稍后再试
 error-internal = 系统内部错误，已记录
 error-csrf = 页面已过期，请刷新后再提交
 error-unsupported-media-type = 不支持这种内容格式
-error-unknown-field = 未知的字段：{ $name }
-error-bad-id = 编号格式不正确：{ $value }
 error-bad-cursor = 翻页位置已失效，请从第一页开始
 
 ## 校验
@@ -149,7 +158,7 @@ error-invalid-url = 请输入以 https:// 开头的网址
 error-unknown-choice = 没有找到所选的项目
 error-invalid-choice = 不是可选的值：{ $value }
 error-already-exists = 已经存在
-error-invalid-characters = 含有不允许的字符
+error-unseen-character = 含有看不见的字符（{ $code }），请删去，或重新输入一遍
 error-password-weak = 密码太短或太常见，请换一个
 
 ## 系统状态
@@ -233,7 +242,6 @@ kernel-api-field = 字段
 kernel-api-no-parameters = 没有参数
 error-busy = 系统繁忙，请稍后再试
 error-database-unreachable = 无法连接数据库，请稍后再试
-error-display-name-form = 姓名请填写 1 到 { $max } 个字
 error-password-long = 密码过长，最多 { $max } 个字节
 error-password-short = 密码过短，至少 { $min } 个字
 error-stopping = 系统正在停止，请稍后再试

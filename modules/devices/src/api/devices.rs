@@ -6,22 +6,24 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
-use songhe_kernel::{Error, FacilityId, Moment, Result};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
+use songhe_kernel::{Error, FacilityId, Moment, Result, UserId};
 use songhe_registry::{PlaceId, RESIDENTS_READ, ResidentId};
 
-use super::{List, limit, within};
 use crate::list::{self, Condition, Filter, Listed};
-use crate::module::{DEVICES_READ, DEVICES_WRITE, Setup};
+use crate::module::{DEVICES_READ, DEVICES_WRITE, OBSERVATIONS_READ, Setup};
+use crate::observations;
 use crate::pages::with;
 use crate::register::{self, Credential, DeviceId, NewDevice};
+use crate::words;
 
 pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     let (read, write) = (Access::Permission(DEVICES_READ), Access::Permission(DEVICES_WRITE));
     let credential = ApiDoc::new("Give a device a credential")
         .description(
-            "Answered once and kept nowhere as it is. Each call replaces the former credential, which is void at once; \
-             an `Idempotency-Key` does not change that.",
+            "Answered once and kept nowhere as it is. Each call replaces the former credential, which is void at once: a \
+             connection made with it to the embedded broker is closed. (Another broker has its own accounts: replace the \
+             password there, too.) An `Idempotency-Key` does not change that.",
         )
         .creates::<Credential>();
     vec![
@@ -30,6 +32,13 @@ pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
         Route::post("/api/v1/devices", write, with(setup, create))
             .doc(ApiDoc::new("Register a device").body::<NewDeviceBody>().creates::<DeviceBody>()),
         Route::get("/api/v1/devices/{id}", read, show).doc(ApiDoc::new("One device").returns::<DeviceBody>()),
+        Route::get("/api/v1/devices/{id}/bindings", read, show_bindings).doc(
+            ApiDoc::new("Where a device was and with whom")
+                .description("The present one first.")
+                .returns::<List<BoundBody>>(),
+        ),
+        Route::get("/api/v1/devices/{id}/state", Access::Permission(OBSERVATIONS_READ), show_state)
+            .doc(ApiDoc::new("The latest of each kind that a device told").returns::<List<StateBody>>()),
         Route::post("/api/v1/devices/{id}/bind", write, bind)
             .doc(ApiDoc::new("Bind a device to a place and a resident").body::<Binding>().returns::<DeviceBody>()),
         Route::post("/api/v1/devices/{id}/credential", write, give_credential).doc(credential),
@@ -46,10 +55,10 @@ struct Query {
     q: String,
     /// Catalogue class: `3.1`.
     class: Option<String>,
-    /// `online`, `offline`, `low_battery` or `unbound`.
-    state: Option<String>,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    state: Option<Condition>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<DeviceId>,
 }
@@ -60,7 +69,7 @@ struct Query {
 struct NewDeviceBody {
     #[serde(alias = "facility")]
     facility_id: FacilityId,
-    /// From the label; 1 to 64 of A–Z a–z 0–9 - _ . :
+    /// From the label; 1 to 64 of A–Z a–z 0–9 - _ . :, not beginning with `songhe-`
     serial: String,
     /// Catalogue class: `3.1`.
     class: String,
@@ -111,7 +120,7 @@ struct DeviceBody {
 impl DeviceBody {
     fn new(ctx: &Ctx, listed: Listed) -> Self {
         let device = listed.device;
-        let sees_residents = within(ctx, RESIDENTS_READ, device.facility_id).is_ok();
+        let sees_residents = ctx.caller().facilities(RESIDENTS_READ).contains(device.facility_id);
         Self {
             id: device.id,
             facility_id: device.facility_id,
@@ -131,33 +140,53 @@ impl DeviceBody {
     }
 }
 
+/// A stretch of a device's history.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeviceBinding")]
+struct BoundBody {
+    place_id: Option<PlaceId>,
+    /// `null` also for callers who may not see residents.
+    resident_id: Option<ResidentId>,
+    bound_at: Moment,
+    /// `null`: it is so now.
+    unbound_at: Option<Moment>,
+    bound_by: Option<UserId>,
+}
+
+/// The latest of one kind from one device.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeviceState")]
+struct StateBody {
+    /// `heart_rate`, `sos` …
+    kind: String,
+    /// In `unit`; `null` for events and without a reading.
+    value: Option<String>,
+    unit: Option<String>,
+    /// Of an event: whether it lasts.
+    active: Option<bool>,
+    /// `good`, `implausible` or `no_reading`.
+    quality: String,
+    observed_at: Moment,
+}
+
 async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = limit(query.limit);
-    let condition =
-        match query.state.as_deref() {
-            None | Some("") => None,
-            Some(state) => Some(Condition::parse(state).ok_or_else(|| {
-                Error::BadRequest(songhe_kernel::Text::key("error-invalid-choice").arg("value", state))
-            })?),
-        };
     let filter = Filter {
-        scope: ctx.caller().facilities(DEVICES_READ).clone(),
-        facility: query.facility,
+        scope: ctx.caller().narrowed(DEVICES_READ, query.facility)?,
         text: query.q,
         class: query.class,
-        condition,
+        condition: query.state,
         after: query.after,
     };
     let now = ctx.app().clock.now();
-    let rows = ctx.app().db.read(move |db| list::list(db, &filter, now, limit + 1)).await?;
+    let rows = ctx.app().db.read(move |db| list::list(db, &filter, now, query.limit.rows())).await?;
     let items = rows.into_iter().map(|listed| DeviceBody::new(&ctx, listed)).collect();
-    ctx.json_ok(&List::new(items, limit, |device| device.id.to_string()))
+    ctx.json_ok(&List::part(items, query.limit, |device: &DeviceBody| device.id))
 }
 
 async fn create(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     let body: NewDeviceBody = ctx.json()?;
-    within(&ctx, DEVICES_WRITE, body.facility_id)?;
+    ctx.caller().expect_at(DEVICES_WRITE, body.facility_id)?;
     let new = NewDevice {
         facility: body.facility_id,
         serial: body.serial,
@@ -195,10 +224,44 @@ async fn give_credential(ctx: Ctx) -> Result<HttpResponse> {
     Ok(response)
 }
 
+async fn show_bindings(ctx: Ctx) -> Result<HttpResponse> {
+    let device = seen(&ctx, DEVICES_READ).await?;
+    let sees_residents = ctx.caller().facilities(RESIDENTS_READ).contains(device.facility_id);
+    let rows = ctx.app().db.read(move |db| register::bindings(db, device.id)).await?;
+    let items = rows
+        .into_iter()
+        .map(|row| BoundBody {
+            place_id: row.place_id,
+            resident_id: row.resident_id.filter(|_| sees_residents),
+            bound_at: row.bound_at,
+            unbound_at: row.unbound_at,
+            bound_by: row.bound_by,
+        })
+        .collect();
+    ctx.json_ok(&List::whole(items))
+}
+
+async fn show_state(ctx: Ctx) -> Result<HttpResponse> {
+    let id = seen(&ctx, OBSERVATIONS_READ).await?.id;
+    let rows = ctx.app().db.read(move |db| observations::states(db, &[id])).await?;
+    let items = rows
+        .into_iter()
+        .map(|row| StateBody {
+            kind: row.kind,
+            value: row.value_micro.map(words::decimal),
+            unit: row.unit,
+            active: row.active,
+            quality: row.quality,
+            observed_at: row.observed_at,
+        })
+        .collect();
+    ctx.json_ok(&List::whole(items))
+}
+
 /// The device of the path, if it exists for this caller.
 async fn seen(ctx: &Ctx, permission: &str) -> Result<DeviceBody> {
     let body = find(ctx, ctx.id("id")?).await?;
-    within(ctx, permission, body.facility_id)?;
+    ctx.caller().expect_at(permission, body.facility_id)?;
     Ok(body)
 }
 

@@ -3,11 +3,10 @@
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{FacilityId, Moment, Result};
 use songhe_registry::{PlaceId, ResidentId};
 
-use super::{List, limit};
 use crate::module::OBSERVATIONS_READ;
 use crate::observations::{Filter, Observation, ObservationId, list};
 use crate::register::DeviceId;
@@ -34,8 +33,9 @@ struct Query {
     to: Option<Moment>,
     /// `next` of the part before.
     after: Option<ObservationId>,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
 }
 
 /// What a device told.
@@ -53,7 +53,7 @@ struct ObservationBody {
     kind: String,
     /// Of an event: whether it began (`true`) or ended; `null` for readings.
     active: Option<bool>,
-    /// A decimal number; `null` for events and sensors without a reading.
+    /// A decimal number; `null` for events, sensors without a reading, and a number beyond ±9.2 × 10^12.
     value: Option<String>,
     /// UCUM.
     unit: Option<String>,
@@ -61,7 +61,7 @@ struct ObservationBody {
     quality: String,
     /// It waited in the device or a broker.
     historical: bool,
-    /// The device's own words.
+    /// The device's own words; of a number that is too large for `value`, the number.
     detail: Option<String>,
     /// The device's own id of the message: the dedupe key.
     message_id: String,
@@ -93,7 +93,6 @@ impl From<Observation> for ObservationBody {
 
 async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = limit(query.limit);
     let filter = Filter {
         facilities: ctx.caller().facilities(OBSERVATIONS_READ).ids().map(<[FacilityId]>::to_vec),
         device: query.device,
@@ -103,7 +102,7 @@ async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
         until: query.to,
         after: query.after,
     };
-    let rows = ctx.app().db.read(move |db| list(db, &filter, limit + 1)).await?;
-    let items: Vec<ObservationBody> = rows.into_iter().map(ObservationBody::from).collect();
-    ctx.json_ok(&List::new(items, limit, |row| row.id.to_string()))
+    let rows = ctx.app().db.read(move |db| list(db, &filter, query.limit.rows())).await?;
+    let items = rows.into_iter().map(ObservationBody::from).collect();
+    ctx.json_ok(&List::part(items, query.limit, |row: &ObservationBody| row.id))
 }

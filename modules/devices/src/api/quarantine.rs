@@ -3,12 +3,11 @@
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
-use songhe_kernel::{Moment, Result};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
+use songhe_kernel::{Error, Moment, Result};
 
-use super::{List, limit};
-use crate::module::QUARANTINE_READ;
-use crate::quarantine::{QuarantineId, Quarantined, list};
+use crate::module::{DEVICES_WRITE, QUARANTINE_READ};
+use crate::quarantine::{QuarantineId, Quarantined, dismiss, list};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -17,14 +16,23 @@ pub(super) fn routes() -> Vec<Route> {
                 .query::<Query>()
                 .returns::<List<QuarantinedBody>>(),
         ),
+        Route::post("/api/v1/quarantine/{id}/dismiss", Access::Permission(DEVICES_WRITE), dismiss_group).doc(
+            ApiDoc::new("Throw quarantined messages away")
+                .description(
+                    "The message of the path, and everything else that was kept of its sender for the same reason. \
+                     Registering the device (`POST /api/v1/devices` with its `serial`) is the other way out.",
+                )
+                .returns::<Dismissed>(),
+        ),
     ]
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<QuarantineId>,
 }
@@ -68,11 +76,28 @@ impl From<Quarantined> for QuarantinedBody {
     }
 }
 
+/// What is gone.
+#[derive(Serialize, JsonSchema)]
+struct Dismissed {
+    messages: usize,
+}
+
+async fn dismiss_group(ctx: Ctx) -> Result<HttpResponse> {
+    let id: QuarantineId = ctx.id("id")?;
+    let scope = ctx.caller().facilities(DEVICES_WRITE).clone();
+    let messages = ctx
+        .once(move |tx| match dismiss(tx, &scope, id)? {
+            0 => Err(Error::NotFound),
+            messages => Ok(messages),
+        })
+        .await?;
+    ctx.json_ok(&Dismissed { messages })
+}
+
 async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = limit(query.limit);
     let scope = ctx.caller().facilities(QUARANTINE_READ).clone();
-    let rows = ctx.app().db.read(move |db| list(db, &scope, query.after, limit + 1)).await?;
+    let rows = ctx.app().db.read(move |db| list(db, &scope, query.after, query.limit.rows())).await?;
     let items = rows.into_iter().map(QuarantinedBody::from).collect();
-    ctx.json_ok(&List::new(items, limit, |row: &QuarantinedBody| row.id.to_string()))
+    ctx.json_ok(&List::part(items, query.limit, |row: &QuarantinedBody| row.id))
 }

@@ -4,10 +4,9 @@ use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_incidents::Priority;
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
 
-use super::{List, limit, within};
 use crate::module::{RULES_READ, RULES_WRITE};
 use crate::rules::{self, NewRule, Rule, RuleId};
 use crate::words;
@@ -28,8 +27,9 @@ pub(super) fn routes() -> Vec<Route> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<RuleId>,
 }
@@ -94,16 +94,15 @@ impl From<Rule> for RuleBody {
 
 async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = limit(query.limit);
     let scope = ctx.caller().facilities(RULES_READ).clone();
-    let rows = ctx.app().db.read(move |db| rules::list(db, &scope, query.after, limit + 1)).await?;
+    let rows = ctx.app().db.read(move |db| rules::list(db, &scope, query.after, query.limit.rows())).await?;
     let items = rows.into_iter().map(RuleBody::from).collect();
-    ctx.json_ok(&List::new(items, limit, |rule: &RuleBody| rule.id.to_string()))
+    ctx.json_ok(&List::part(items, query.limit, |rule: &RuleBody| rule.id))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let body: NewRuleBody = ctx.json()?;
-    within(&ctx, RULES_WRITE, body.facility_id)?;
+    ctx.caller().expect_at(RULES_WRITE, body.facility_id)?;
     let new = read(body)?;
     let id = ctx.once(move |tx| rules::create_rule(tx, &new)).await?;
     let rule = ctx.app().db.read(move |db| rules::find(db, id)).await?.ok_or(Error::NotFound)?;

@@ -10,14 +10,13 @@ use serde::{Deserialize, Serialize};
 use songhe_incidents::IncidentId;
 use songhe_incidents::module::INCIDENTS_READ;
 use songhe_incidents::schema::incident;
-use songhe_kernel::http::{Access, Ctx, Route};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, cursor, cut, refused, url};
 use songhe_kernel::identity::schema::app_user;
 use songhe_kernel::{Db, Error, FieldError, Moment, Result, UserId};
 use songhe_registry::{Facility, PlaceId, RESIDENTS_READ, ResidentId, facility};
 
 use super::edit::{give_credential, say, seen};
-use super::form::{Fields, Refused, choice, refused};
-use super::{Choice, bindable, url, with};
+use super::{bindable, choice, with};
 use crate::list::{self, Listed};
 use crate::module::{DEVICES_READ, DEVICES_WRITE, OBSERVATIONS_READ, Setup};
 use crate::observations::{self, Filter, Observation, ObservationId, State};
@@ -222,13 +221,13 @@ async fn render(ctx: &Ctx, device: Device, form: Form, errors: &[FieldError]) ->
         #[serde(default)]
         after: String,
     }
-    let after: Option<ObservationId> = ctx.query::<Query>()?.after.parse().ok();
+    let after: Option<ObservationId> = cursor(&ctx.query::<Query>()?.after)?;
     let now = ctx.app().clock.now();
     let sees = Sees::of(ctx, &device);
     let can_edit = ctx.caller().facilities(DEVICES_WRITE).contains(device.facility_id);
     let mut found = ctx.app().db.read(move |db| look(db, device, sees, after, now)).await?;
     let zone = found.facility.tz()?;
-    let more = crate::api::cut(&mut found.observations, OBSERVATION_ROWS);
+    let more = cut(&mut found.observations, OBSERVATION_ROWS);
     let last = found.observations.last().filter(|_| more).map(|row| row.id.to_string());
     let (places, residents) =
         if can_edit { bindable(ctx, std::slice::from_ref(&found.facility)).await? } else { (Vec::new(), Vec::new()) };
@@ -295,6 +294,8 @@ fn observation_model(ctx: &Ctx, row: &Observation) -> ObservationModel {
     let value = match row.value_micro {
         Some(micro) => words::decimal(micro),
         None if row.active == Some(false) => say(ctx, Some("devices-event-cleared")),
+        // A number that no field holds, as it was sent.
+        None if event_key.is_none() => row.detail.clone().unwrap_or_default(),
         None => String::new(),
     };
     ObservationModel {

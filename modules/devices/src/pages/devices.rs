@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Menu, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Menu, Route, Section, cursor, cut, url};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{FacilityId, Moment, Result, Text};
 use songhe_registry::RESIDENTS_READ;
 
-use super::{Choice, PAGE_ROWS, url};
+use super::PAGE_ROWS;
 use crate::list::{self, Condition, Filter, Listed};
 use crate::module::{DEVICES_READ, DEVICES_WRITE, QUARANTINE_READ};
 use crate::register::{CLASSES, DeviceId};
@@ -152,18 +152,17 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let scope = ctx.caller().facilities(DEVICES_READ).clone();
     let filter = Filter {
         scope: scope.clone(),
-        facility: None,
         text: query.q.clone(),
         class: Some(query.class.clone()).filter(|class| !class.is_empty()),
         condition: Condition::parse(&query.state),
-        after: query.after.parse().ok(),
+        after: cursor(&query.after)?,
     };
     let now = ctx.app().clock.now();
     if query.format == "csv" {
         return csv(&ctx, Filter { after: None, ..filter }, now).await;
     }
     let mut rows = ctx.app().db.read(move |db| list::list(db, &filter, now, PAGE_ROWS + 1)).await?;
-    let more = crate::api::cut(&mut rows, PAGE_ROWS);
+    let more = cut(&mut rows, PAGE_ROWS);
     let items: Vec<Row> = rows.into_iter().map(|listed| Row::new(&ctx, listed)).collect();
     let at = |after: &str, format: &str| {
         let pairs = [

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Route};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, refused};
 use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
 
 use super::devices::class_choices;
-use super::form::{Fields, Refused, choice, refused};
-use super::{Choice, bindable, facilities_of, with};
+use super::{bindable, choice, facilities_of, with};
 use crate::module::{DEVICES_WRITE, Setup};
 use crate::register::{self, Device, DeviceId, NewDevice};
 
@@ -96,9 +95,7 @@ async fn render(ctx: &Ctx, setup: &Setup, form: Form, errors: &[FieldError]) -> 
 async fn create(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     let form: Form = ctx.form()?;
     let facility: FacilityId = form.facility.parse().map_err(|_| Error::NotFound)?;
-    if !ctx.caller().facilities(DEVICES_WRITE).contains(facility) {
-        return Err(Error::NotFound);
-    }
+    ctx.caller().expect_at(DEVICES_WRITE, facility)?;
     let outcome = match form.read(facility) {
         Ok(new) => {
             let (adapters, by) = (setup.adapter_names(), Some(ctx.caller().user_id));
@@ -163,7 +160,8 @@ pub(super) async fn give_credential(ctx: &Ctx, setup: &Setup, id: DeviceId) -> R
 pub(super) async fn seen(ctx: &Ctx, permission: &str) -> Result<Device> {
     let id: DeviceId = ctx.id("id")?;
     let device = ctx.app().db.read(move |db| register::find(db, id)).await?.ok_or(Error::NotFound)?;
-    if ctx.caller().facilities(permission).contains(device.facility_id) { Ok(device) } else { Err(Error::NotFound) }
+    ctx.caller().expect_at(permission, device.facility_id)?;
+    Ok(device)
 }
 
 /// Words of an optional key; nothing for none.

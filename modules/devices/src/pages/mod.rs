@@ -5,16 +5,15 @@
 mod device;
 mod devices;
 mod edit;
-mod form;
 mod quarantine;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
-use serde::Serialize;
-use songhe_kernel::http::{Ctx, Route};
-use songhe_kernel::{Db, FacilityId, Result};
+use songhe_kernel::http::{Choice, Ctx, Route};
+use songhe_kernel::identity::Scope;
+use songhe_kernel::{Db, Error, FacilityId, Result, Text};
 use songhe_registry::{Facility, RESIDENTS_READ, ResidentFilter, facilities_in, list_residents, places_in};
 
 use crate::module::Setup;
@@ -44,19 +43,6 @@ where
     move |ctx| handler(ctx, setup.clone())
 }
 
-/// One choice of a select.
-#[derive(Debug, Clone, Serialize)]
-struct Choice {
-    value: String,
-    label: String,
-}
-
-impl Choice {
-    fn new(value: impl ToString, label: impl Into<String>) -> Self {
-        Self { value: value.to_string(), label: label.into() }
-    }
-}
-
 /// The facilities at which the caller has a permission.
 async fn facilities_of(ctx: &Ctx, permission: &str) -> Result<Vec<Facility>> {
     let scope = ctx.caller().facilities(permission).clone();
@@ -73,7 +59,6 @@ async fn bindable(ctx: &Ctx, facilities: &[Facility]) -> Result<(Vec<Choice>, Ve
             (facility.id, if many { format!("{} · ", facility.short_name) } else { String::new() }, sees)
         })
         .collect();
-    let scope = ctx.caller().facilities(RESIDENTS_READ).clone();
     ctx.app()
         .db
         .read(move |db: &mut Db| {
@@ -82,12 +67,8 @@ async fn bindable(ctx: &Ctx, facilities: &[Facility]) -> Result<(Vec<Choice>, Ve
                 let all = places_in(db, facility)?.into_iter();
                 places.extend(all.map(|place| Choice::new(place.id, format!("{prefix}{}", place.label))));
                 if sees_residents {
-                    let filter = ResidentFilter {
-                        scope: scope.clone(),
-                        facility: Some(facility),
-                        name: String::new(),
-                        after: None,
-                    };
+                    let filter =
+                        ResidentFilter { scope: Scope::Only(vec![facility]), name: String::new(), after: None };
                     let all = list_residents(db, &filter, i64::try_from(MAX_CHOICES).unwrap_or(i64::MAX))?;
                     residents
                         .extend(all.into_iter().map(|(one, _)| Choice::new(one.id, format!("{prefix}{}", one.name))));
@@ -103,27 +84,13 @@ async fn bindable(ctx: &Ctx, facilities: &[Facility]) -> Result<(Vec<Choice>, Ve
         .await
 }
 
-/// A path with its query, from pairs; empty values are left out.
-fn url(path: &str, query: &[(&str, &str)]) -> String {
-    let mut url = path.to_owned();
-    for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str(name);
-        url.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => url.push(byte.into()),
-                other => url.push_str(&format!("%{other:02X}")),
-            }
-        }
+/// What a select names: nothing for an empty one.
+///
+/// # Errors
+/// `Invalid` on the field for text that is no id.
+fn choice<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<Option<T>> {
+    if text.trim().is_empty() {
+        return Ok(None);
     }
-    url
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_serial_cannot_leave_its_place_in_a_url() {
-        assert_eq!(super::url("/devices/new", &[("serial", "SH:1&a")]), "/devices/new?serial=SH%3A1%26a");
-    }
+    text.trim().parse().map(Some).map_err(|_| Error::field(field, Text::key("error-unknown-choice")))
 }

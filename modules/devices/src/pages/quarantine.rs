@@ -6,10 +6,10 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use songhe_adapter_core::{DeviceKey, Inbound};
-use songhe_kernel::http::{Access, Ctx, Menu, Route, Section};
+use songhe_kernel::http::{Access, Ctx, Menu, Route, Section, cursor, cut, url};
 use songhe_kernel::{Moment, Result};
 
-use super::{url, with};
+use super::with;
 use crate::module::{DEVICES_WRITE, QUARANTINE_READ, Setup};
 use crate::quarantine::{self, Group, QuarantineId, Quarantined, Reason};
 use crate::{register, words};
@@ -61,7 +61,7 @@ async fn list(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
         #[serde(default)]
         after: String,
     }
-    let after: Option<QuarantineId> = ctx.query::<Query>()?.after.parse().ok();
+    let after: Option<QuarantineId> = cursor(&ctx.query::<Query>()?.after)?;
     let scope = ctx.caller().facilities(QUARANTINE_READ).clone();
     let (mut groups, raw, registered) = ctx
         .app()
@@ -80,7 +80,7 @@ async fn list(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
             Ok((groups, raw, registered))
         })
         .await?;
-    let more = crate::api::cut(&mut groups, PAGE_GROUPS);
+    let more = cut(&mut groups, PAGE_GROUPS);
     let items: Vec<Item> = groups.into_iter().map(|group| item(&setup, group, &raw, &registered)).collect();
     let page = Page {
         can_edit: ctx.caller().can(DEVICES_WRITE),

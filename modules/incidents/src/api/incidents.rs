@@ -5,8 +5,7 @@ use actix_web::http::header::HeaderName;
 use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
-use songhe_kernel::identity::Scope;
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route, StreamId};
 use songhe_kernel::{Error, FacilityId, Moment, Result, Text, Tx, UserId};
 
 use super::stream;
@@ -19,8 +18,6 @@ use crate::resource::{self, Incident, IncidentDetail};
 use crate::shift::{self, Metrics};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 200;
 /// Figures are made of so many days at most.
 const MAX_DAYS: i64 = 366;
 
@@ -28,7 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
     let (read, act) = (Access::Permission(INCIDENTS_READ), Access::Permission(INCIDENTS_ACT));
     vec![
         Route::get("/api/v1/incidents", read, list).doc(
-            ApiDoc::new("List incidents, newest first").query::<ListQuery>().returns::<IncidentList>(),
+            ApiDoc::new("List incidents, newest first").query::<ListQuery>().returns::<List<Incident>>(),
         ),
         Route::get("/api/v1/incidents/metrics", read, metrics).doc(
             ApiDoc::new("How fast calls are answered")
@@ -58,7 +55,10 @@ pub(super) fn routes() -> Vec<Route> {
             .doc(ApiDoc::new("Add words to the story").body::<Note>().returns::<Incident>()),
         Route::post("/api/v1/presence", act, say_present).doc(
             ApiDoc::new("Say that a board of this session is open")
-                .description("Counts for 25 s: a rung by board reaches somebody only through a board with its sound on.")
+                .description(
+                    "Counts for 25 s, and only while `GET /api/v1/stream` is open in this session; without it it is a \
+                     conflict (409). A rung by board reaches somebody only through a board with its sound on.",
+                )
                 .body::<Presence>(),
         ),
         Route::get("/api/v1/stream", read, stream::open).doc(stream::doc()),
@@ -75,6 +75,7 @@ enum ListStatus {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct ListQuery {
     #[serde(default)]
     status: ListStatus,
@@ -87,23 +88,15 @@ struct ListQuery {
     to: Option<Moment>,
     /// `next` of the page before.
     after: Option<IncidentId>,
-    /// 1 to 200; 50 if absent.
-    limit: Option<i64>,
-}
-
-/// A page of incidents.
-#[derive(Debug, Serialize, JsonSchema)]
-struct IncidentList {
-    items: Vec<Incident>,
-    /// Goes into `after` for the next page; `null`: there is none.
-    next: Option<IncidentId>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
 }
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: ListQuery = ctx.query()?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = query.limit;
     let filter = Filter {
-        facility: query.facility,
         state: match query.status {
             ListStatus::Open => State::Open,
             ListStatus::Closed => State::Closed,
@@ -114,20 +107,17 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
         from: query.from,
         to: query.to,
         after: query.after,
-        ..Filter::within(ctx.caller().facilities(INCIDENTS_READ).clone())
+        ..Filter::within(ctx.caller().narrowed(INCIDENTS_READ, query.facility)?)
     };
-    let answer = ctx
+    let items = ctx
         .app()
         .db
         .read(move |db| {
-            let mut rows = lists::list(db, &filter, limit + 1)?;
-            let more = rows.len() as i64 > limit;
-            rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-            let next = rows.last().map(|row| row.id).filter(|_| more);
-            Ok(IncidentList { items: resource::incidents(db, rows)?, next })
+            let rows = lists::list(db, &filter, limit.rows())?;
+            resource::incidents(db, rows)
         })
         .await?;
-    ctx.json_ok(&answer)
+    ctx.json_ok(&List::part(items, limit, |incident| incident.id))
 }
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
@@ -144,8 +134,19 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
     ctx.json_ok(&found)
 }
 
-/// Does something with the incident of the path and answers what became of it: once per `Idempotency-Key`; without one
-/// in the lane that telemetry cannot delay.
+/// A person's action: once per `Idempotency-Key`; without one in the lane that telemetry cannot delay.
+pub(super) async fn once_or_at_once<F>(ctx: &Ctx, work: F) -> Result<()>
+where
+    F: Fn(&mut Tx<'_>) -> Result<()> + Send + Sync + 'static,
+{
+    if ctx.request().headers().contains_key(IDEMPOTENCY_KEY) {
+        ctx.once(work).await
+    } else {
+        ctx.app().db.write_emergency(work).await
+    }
+}
+
+/// Does something with the incident of the path and answers what became of it.
 async fn handle<F>(ctx: Ctx, permission: &str, work: F) -> Result<HttpResponse>
 where
     F: Fn(&mut Tx<'_>, IncidentId, UserId) -> Result<Row> + Send + Sync + 'static,
@@ -157,13 +158,10 @@ where
         lists::in_scope(tx.db(), id, &within)?;
         work(tx, id, by).map(drop)
     };
-    let db = &ctx.app().db;
-    if ctx.request().headers().contains_key(IDEMPOTENCY_KEY) {
-        ctx.once(work).await?;
-    } else {
-        db.write_emergency(work).await?;
-    }
-    let answer = db
+    once_or_at_once(&ctx, work).await?;
+    let answer = ctx
+        .app()
+        .db
         .read(move |db| {
             let row = lists::in_scope(db, id, &scope)?;
             resource::incident(db, row)
@@ -213,12 +211,13 @@ struct Presence {
 
 async fn say_present(ctx: Ctx) -> Result<HttpResponse> {
     let body: Presence = ctx.json()?;
-    let (key, user) = (format!("api:{}", ctx.caller().session.id), ctx.caller().user_id);
-    ctx.app().db.write(move |tx| presence::seen(tx, &key, user, body.sound)).await?;
+    let stream = StreamId::of_session(ctx.caller().session.id);
+    presence::say(&ctx, stream, None, body.sound).await?;
     ctx.no_content()
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct MetricsQuery {
     facility: Option<FacilityId>,
     /// The first moment of the period.
@@ -247,13 +246,7 @@ async fn metrics(ctx: Ctx) -> Result<HttpResponse> {
     if to.since(from) > TimeDelta::days(MAX_DAYS) {
         return Err(Error::field("to", Text::key("incidents-error-period").arg("max", MAX_DAYS)));
     }
-    let mut scope = ctx.caller().facilities(INCIDENTS_READ).clone();
-    if let Some(facility) = query.facility {
-        if !scope.contains(facility) {
-            return Err(Error::NotFound);
-        }
-        scope = Scope::Only(vec![facility]);
-    }
+    let scope = ctx.caller().narrowed(INCIDENTS_READ, query.facility)?;
     let (total, facilities) = ctx.app().db.read(move |db| shift::metrics(db, &scope, from, to)).await?;
     ctx.json_ok(&MetricsAnswer { from, to, total, facilities })
 }

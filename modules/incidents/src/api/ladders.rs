@@ -1,26 +1,27 @@
-//! Ladders and webhook endpoints.
+//! Ladders.
 
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, List, Route};
 use songhe_kernel::{Db, Error, FacilityId, Moment, Result};
 use songhe_registry as registry;
 
 use crate::coverage::{self, Gap};
 use crate::ladders::{self, Ladder, Rung};
-use crate::model::{EndpointId, LadderId, Priority, Target};
+use crate::model::{LadderId, Priority};
 use crate::module::{LADDERS_READ, LADDERS_WRITE};
-use crate::webhook::{self, Endpoint};
 
 pub(super) fn routes() -> Vec<Route> {
     let (read, write) = (Access::Permission(LADDERS_READ), Access::Permission(LADDERS_WRITE));
     vec![
         Route::get("/api/v1/ladders", read, list).doc(
             ApiDoc::new("List escalation ladders")
-                .description("All of them, by facility and priority; a priority without one shows the built-in one (`id` null).")
+                .description(
+                    "All of them, by facility and priority; a priority without one shows the built-in one (`id` null).",
+                )
                 .query::<FacilityQuery>()
-                .returns::<LadderList>(),
+                .returns::<List<LadderAnswer>>(),
         ),
         Route::post("/api/v1/ladders", write, create)
             .doc(ApiDoc::new("Make a ladder").body::<LadderInput>().creates::<LadderAnswer>()),
@@ -32,27 +33,14 @@ pub(super) fn routes() -> Vec<Route> {
                 .returns::<LadderAnswer>(),
         ),
         Route::delete("/api/v1/ladders/{id}", write, remove).doc(ApiDoc::new("Remove a ladder")),
-        Route::get("/api/v1/webhook-endpoints", read, endpoints)
-            .doc(ApiDoc::new("List webhook endpoints").query::<FacilityQuery>().returns::<EndpointList>()),
-        Route::post("/api/v1/webhook-endpoints", write, add_endpoint).doc(
-            ApiDoc::new("Add a webhook endpoint")
-                .description(
-                    "Requests are signed: `Songhe-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of \"t.body\">` with the \
-                     secret that this answer shows once; `Idempotency-Key` is the message's id. Sent again under the same \
-                     key, the answer is the same endpoint with `secret` null: if the first answer was lost, remove the \
-                     endpoint and add another.",
-                )
-                .body::<EndpointInput>()
-                .creates::<NewEndpoint>(),
-        ),
-        Route::delete("/api/v1/webhook-endpoints/{id}", write, remove_endpoint)
-            .doc(ApiDoc::new("Remove a webhook endpoint")),
     ]
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct FacilityQuery {
-    facility: Option<FacilityId>,
+#[serde(deny_unknown_fields)]
+pub(super) struct FacilityQuery {
+    /// Only this facility's.
+    pub(super) facility: Option<FacilityId>,
 }
 
 /// A ladder as it is written.
@@ -87,17 +75,11 @@ impl LadderInput {
 
 /// A ladder and the hours of the coming week in which it would reach nobody.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Ladder")]
 struct LadderAnswer {
     #[serde(flatten)]
     ladder: Ladder,
     gaps: Vec<Gap>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct LadderList {
-    items: Vec<LadderAnswer>,
-    /// Always `null`: there are few.
-    next: Option<LadderId>,
 }
 
 fn answer(db: &mut Db, ladder: Ladder, now: Moment) -> Result<LadderAnswer> {
@@ -105,35 +87,29 @@ fn answer(db: &mut Db, ladder: Ladder, now: Moment) -> Result<LadderAnswer> {
     Ok(LadderAnswer { gaps: coverage::gaps(db, &ladder, zone, now)?, ladder })
 }
 
-/// The facilities asked for, of those the caller may see.
-fn facilities(db: &mut Db, scope: &songhe_kernel::identity::Scope, one: Option<FacilityId>) -> Result<Vec<FacilityId>> {
-    let all = registry::facilities_in(db, scope)?.into_iter().map(|facility| facility.id);
-    Ok(all.filter(|id| one.is_none_or(|one| one == *id)).collect())
-}
-
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: FacilityQuery = ctx.query()?;
-    let (scope, now) = (ctx.caller().facilities(LADDERS_READ).clone(), ctx.app().clock.now());
+    let (scope, now) = (ctx.caller().narrowed(LADDERS_READ, query.facility)?, ctx.app().clock.now());
     let items = ctx
         .app()
         .db
         .read(move |db| {
             let mut items = Vec::new();
-            for facility in facilities(db, &scope, query.facility)? {
-                for ladder in ladders::of_facility(db, facility)? {
+            for facility in registry::facilities_in(db, &scope)? {
+                for ladder in ladders::of_facility(db, facility.id)? {
                     items.push(answer(db, ladder, now)?);
                 }
             }
             Ok(items)
         })
         .await?;
-    ctx.json_ok(&LadderList { items, next: None })
+    ctx.json_ok(&List::whole(items))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let input: LadderInput = ctx.json()?;
     let ladder = input.ladder(None);
-    expect_reach(&ctx, ladder.facility)?;
+    ctx.caller().expect_at(LADDERS_WRITE, ladder.facility)?;
     let id = ctx.once(move |tx| ladders::save(tx, &ladder)).await?;
     ctx.created(&read(&ctx, id).await?)
 }
@@ -141,9 +117,7 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let id: LadderId = ctx.id("id")?;
     let found = read(&ctx, id).await?;
-    if !ctx.caller().facilities(LADDERS_READ).contains(found.ladder.facility) {
-        return Err(Error::NotFound);
-    }
+    ctx.caller().expect_at(LADDERS_READ, found.ladder.facility)?;
     ctx.json_ok(&found)
 }
 
@@ -151,7 +125,7 @@ async fn change(ctx: Ctx) -> Result<HttpResponse> {
     let id: LadderId = ctx.id("id")?;
     let input: LadderInput = ctx.json()?;
     let ladder = input.ladder(Some(id));
-    expect_reach(&ctx, ladder.facility)?;
+    ctx.caller().expect_at(LADDERS_WRITE, ladder.facility)?;
     let scope = ctx.caller().facilities(LADDERS_WRITE).clone();
     ctx.app()
         .db
@@ -189,112 +163,4 @@ async fn read(ctx: &Ctx, id: LadderId) -> Result<LadderAnswer> {
             answer(db, ladder, now)
         })
         .await
-}
-
-fn expect_reach(ctx: &Ctx, facility: FacilityId) -> Result<()> {
-    if ctx.caller().facilities(LADDERS_WRITE).contains(facility) { Ok(()) } else { Err(Error::NotFound) }
-}
-
-/// Where a facility's calls are posted.
-#[derive(Debug, Serialize, JsonSchema)]
-struct EndpointView {
-    id: EndpointId,
-    facility: FacilityId,
-    /// Whom it stands for; `null`: all targets without an endpoint of their own.
-    target: Option<Target>,
-    name: String,
-    url: String,
-    active: bool,
-}
-
-impl EndpointView {
-    fn of(endpoint: Endpoint) -> Self {
-        let Endpoint { id, facility_id, target, name, url, active } = endpoint;
-        Self { id, facility: facility_id, target: Target::parse(&target), name, url, active }
-    }
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct EndpointList {
-    items: Vec<EndpointView>,
-    /// Always `null`: there are few.
-    next: Option<EndpointId>,
-}
-
-async fn endpoints(ctx: Ctx) -> Result<HttpResponse> {
-    let query: FacilityQuery = ctx.query()?;
-    let scope = ctx.caller().facilities(LADDERS_READ).clone();
-    let items = ctx
-        .app()
-        .db
-        .read(move |db| {
-            let mut items = Vec::new();
-            for facility in facilities(db, &scope, query.facility)? {
-                items.extend(webhook::endpoints(db, facility)?.into_iter().map(EndpointView::of));
-            }
-            Ok(items)
-        })
-        .await?;
-    ctx.json_ok(&EndpointList { items, next: None })
-}
-
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct EndpointInput {
-    facility: FacilityId,
-    /// `null`: all targets.
-    #[serde(default)]
-    target: Option<Target>,
-    name: String,
-    /// `https://…`, or `http://…` to a loopback host; no user info; at most 500 characters.
-    url: String,
-}
-
-/// A fresh endpoint with the secret that signs its requests.
-#[derive(Debug, Serialize, JsonSchema)]
-struct NewEndpoint {
-    #[serde(flatten)]
-    endpoint: EndpointView,
-    /// Shown here only; `null` when the request was sent again under its `Idempotency-Key`.
-    secret: Option<String>,
-}
-
-async fn add_endpoint(ctx: Ctx) -> Result<HttpResponse> {
-    let input: EndpointInput = ctx.json()?;
-    expect_reach(&ctx, input.facility)?;
-    let secret = webhook::new_secret();
-    // The kept outcome is the id alone: a secret has no place among idempotency keys.
-    let id = ctx
-        .once({
-            let secret = secret.clone();
-            move |tx| webhook::create_endpoint(tx, input.facility, input.target, &input.name, &input.url, &secret)
-        })
-        .await?;
-    let made = ctx
-        .app()
-        .db
-        .read(move |db| {
-            let endpoint = EndpointView::of(webhook::endpoint(db, id)?);
-            // Another one is stored: this request made nothing, its first sending did.
-            let made_now = webhook::secret_of(db, id)? == secret;
-            Ok(NewEndpoint { endpoint, secret: made_now.then(|| secret.clone()) })
-        })
-        .await?;
-    ctx.created(&made)
-}
-
-async fn remove_endpoint(ctx: Ctx) -> Result<HttpResponse> {
-    let id: EndpointId = ctx.id("id")?;
-    let scope = ctx.caller().facilities(LADDERS_WRITE).clone();
-    ctx.app()
-        .db
-        .write(move |tx| {
-            let endpoint = webhook::endpoint(tx.db(), id)?;
-            if !scope.contains(endpoint.facility_id) {
-                return Err(Error::NotFound);
-            }
-            webhook::remove_endpoint(tx, endpoint.facility_id, id)
-        })
-        .await?;
-    ctx.no_content()
 }

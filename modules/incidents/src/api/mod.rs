@@ -1,13 +1,17 @@
 //! `/api/v1`: everything the screens do, for programs.
 
+mod endpoints;
 mod incidents;
 mod ladders;
 mod stream;
+mod tags;
 
 use songhe_kernel::http::Route;
 
 pub(crate) fn routes() -> Vec<Route> {
     let mut all = incidents::routes();
     all.extend(ladders::routes());
+    all.extend(endpoints::routes());
+    all.extend(tags::routes());
     all
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Menu, Route, Section};
+use songhe_kernel::http::{Access, Ctx, Menu, Route, Section, StreamId};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::time::DEFAULT_ZONE;
 use songhe_kernel::{Db, Error, FacilityId, Moment, Result, Text, UserId};
@@ -290,7 +290,6 @@ async fn say_present(ctx: Ctx) -> Result<HttpResponse> {
     if !plain(&form.stream) || !plain(&form.tab) {
         return Err(Error::BadRequest(Text::key("error-bad-request")));
     }
-    let (key, user) = (format!("{}:{}", form.stream, form.tab), ctx.caller().user_id);
-    ctx.app().db.write(move |tx| presence::seen(tx, &key, user, form.sound)).await?;
+    presence::say(&ctx, StreamId(form.stream), Some(&form.tab), form.sound).await?;
     ctx.no_content()
 }

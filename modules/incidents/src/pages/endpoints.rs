@@ -1,24 +1,20 @@
 //! Webhook endpoints of the caller's facilities.
 
-use std::collections::HashMap;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Menu, Route, Section};
-use songhe_kernel::schema::effect;
-use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, Result, Text};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Menu, Refused, Route, Section};
+use songhe_kernel::{Error, FacilityId, FieldError, Moment, Result, Text};
 use songhe_registry as registry;
 
-use super::{Choice, ErrorLine, error_of};
 use crate::model::{EndpointId, Target};
 use crate::module::{LADDERS_READ, LADDERS_WRITE};
 use crate::webhook::{self, Endpoint};
+use crate::webhook_fate::{Fate, fates};
 
-/// How far back the outcomes shown are looked for: messages of all endpoints.
-const LOOK_BACK: i64 = 2_000;
 const ANY: &str = "any";
+/// Characters of a host that stand for its endpoint.
+const MAX_HOST: usize = 253;
 
 pub(super) fn routes() -> Vec<Route> {
     let (read, write) = (Access::Permission(LADDERS_READ), Access::Permission(LADDERS_WRITE));
@@ -36,11 +32,13 @@ struct Page {
     can_edit: bool,
     items: Vec<Item>,
     secret: Option<Secret>,
+    /// The form came a second time: its endpoint is there, and its secret was shown.
+    shown_before: bool,
     form: Form,
     facilities: Vec<Choice>,
     targets: Vec<Choice>,
-    errors: Errors,
-    error_list: Option<Vec<ErrorLine>>,
+    #[serde(flatten)]
+    refused: Refused,
 }
 
 #[derive(Serialize)]
@@ -62,6 +60,15 @@ struct Secret {
     value: String,
 }
 
+/// What the form that was sent has made.
+enum Made {
+    Nothing,
+    /// An endpoint, whose secret is shown here and nowhere else.
+    Now(Secret),
+    /// Nothing more: it was sent before.
+    Before,
+}
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Form {
@@ -70,31 +77,17 @@ struct Form {
     target: String,
 }
 
-#[derive(Default, Serialize)]
-struct Errors {
-    url: Option<String>,
-    facility: Option<String>,
-    target: Option<String>,
-}
-
-#[derive(Clone, Default)]
-struct Fate {
-    last_ok_at: Option<Moment>,
-    last_error: Option<(Moment, Option<String>)>,
-    pending: usize,
-}
+const FIELDS: Fields = &[
+    ("url", "incidents-endpoint-url"),
+    ("facility", "incidents-ladder-facility"),
+    ("target", "incidents-endpoint-for"),
+];
 
 async fn page(ctx: Ctx) -> Result<HttpResponse> {
-    show(&ctx, StatusCode::OK, Form { target: ANY.into(), ..Form::default() }, None, Vec::new()).await
+    show(&ctx, StatusCode::OK, Form { target: ANY.into(), ..Form::default() }, Made::Nothing, Vec::new()).await
 }
 
-async fn show(
-    ctx: &Ctx,
-    status: StatusCode,
-    form: Form,
-    secret: Option<Secret>,
-    errors: Vec<FieldError>,
-) -> Result<HttpResponse> {
+async fn show(ctx: &Ctx, status: StatusCode, form: Form, made: Made, errors: Vec<FieldError>) -> Result<HttpResponse> {
     let (read, write) = (ctx.caller().facilities(LADDERS_READ).clone(), ctx.caller().facilities(LADDERS_WRITE).clone());
     let can_edit = !write.is_empty();
     let (items, facilities) = ctx
@@ -119,77 +112,35 @@ async fn show(
     let mut targets = vec![Choice::new(ANY, ctx.say(&Text::key("incidents-target-any")))];
     targets
         .extend(Target::ALL.iter().map(|target| Choice::new(target.as_str(), ctx.say(&Text::key(target.text_key())))));
-    let labels = [
-        ("url", "incidents-endpoint-url"),
-        ("facility", "incidents-ladder-facility"),
-        ("target", "incidents-endpoint-for"),
-    ];
-    let lines: Vec<ErrorLine> = errors
-        .iter()
-        .map(|error| {
-            let label = labels.iter().find(|(field, _)| *field == error.field).map(|(_, key)| ctx.say(&Text::key(key)));
-            ErrorLine { field: error.field.into(), label: label.unwrap_or_default(), text: ctx.say(&error.text) }
-        })
-        .collect();
     let page = Page {
         can_edit,
         items,
-        secret,
+        shown_before: matches!(made, Made::Before),
+        secret: match made {
+            Made::Now(secret) => Some(secret),
+            Made::Before | Made::Nothing => None,
+        },
         form,
         facilities,
         targets,
-        errors: Errors {
-            url: error_of(ctx, &errors, "url"),
-            facility: error_of(ctx, &errors, "facility"),
-            target: error_of(ctx, &errors, "target"),
-        },
-        error_list: (!lines.is_empty()).then_some(lines),
+        refused: Refused::new(ctx, FIELDS, &errors),
     };
     ctx.page_with(status, "incidents/endpoints", &page)
 }
 
 fn item(endpoint: Endpoint, facility: &str, fate: Fate) -> Item {
-    let (last_error_at, last_error) = fate.last_error.map_or((None, None), |(at, why)| (Some(at), why));
+    let (last_error_at, last_error) = fate.last_failure.map_or((None, None), |(at, why)| (Some(at), why));
     Item {
         id: endpoint.id,
         url: endpoint.url,
         target: endpoint.target,
         facility: facility.to_owned(),
         enabled: endpoint.active,
-        last_ok_at: fate.last_ok_at,
+        last_ok_at: fate.delivered_at,
         last_error_at,
         last_error,
         pending: fate.pending,
     }
-}
-
-/// What became of the latest messages, by endpoint.
-fn fates(db: &mut Db) -> Result<HashMap<EndpointId, Fate>> {
-    #[derive(Deserialize)]
-    struct To {
-        endpoint: EndpointId,
-    }
-    type Columns = (String, String, Moment, Option<Moment>, Option<String>, i32);
-    let rows: Vec<Columns> = effect::table
-        .filter(effect::module.eq(crate::MODULE).and(effect::kind.eq(webhook::KIND)))
-        .order(effect::id.desc())
-        .limit(LOOK_BACK)
-        .select((effect::target, effect::status, effect::created_at, effect::done_at, effect::error, effect::attempts))
-        .load(db)?;
-    let mut fates: HashMap<EndpointId, Fate> = HashMap::new();
-    for (target, status, created_at, done_at, error, attempts) in rows {
-        let Ok(to) = serde_json::from_str::<To>(&target) else { continue };
-        let fate = fates.entry(to.endpoint).or_default();
-        let at = done_at.unwrap_or(created_at);
-        let later = fate.last_error.as_ref().is_none_or(|(known, _)| *known < at);
-        if status == "delivered" {
-            fate.last_ok_at = fate.last_ok_at.max(Some(at));
-        } else if later && (status != "queued" || attempts > 0) {
-            fate.last_error = Some((at, error));
-        }
-        fate.pending += usize::from(status == "queued");
-    }
-    Ok(fates)
 }
 
 async fn add(ctx: Ctx) -> Result<HttpResponse> {
@@ -205,39 +156,43 @@ async fn add(ctx: Ctx) -> Result<HttpResponse> {
         wrong.push(FieldError::new("target", Text::key("error-choose")));
     }
     let Some(facility) = facility.filter(|_| wrong.is_empty()) else {
-        return show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, form, None, wrong).await;
+        return show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, form, Made::Nothing, wrong).await;
     };
     let (url, secret) = (form.url.trim().to_owned(), webhook::new_secret());
-    // The host is its name: what a person recognises in a list.
-    let name = url.split('/').nth(2).filter(|host| !host.is_empty()).unwrap_or("-").to_owned();
+    let (name, fresh) = (host_of(&url), secret.clone());
     let made = ctx
         .once({
             let url = url.clone();
-            move |tx| webhook::create_endpoint(tx, facility, target, &name, &url, &secret)
+            move |tx| webhook::create_endpoint(tx, facility, target, &name, &url, &fresh)
         })
         .await;
     match made {
         Ok(id) => {
-            let value = ctx.app().db.read(move |db| webhook::secret_of(db, id)).await?;
-            let fresh = Form { target: ANY.into(), ..Form::default() };
-            show(&ctx, StatusCode::OK, fresh, Some(Secret { url, value }), Vec::new()).await
+            let stored = ctx.app().db.read(move |db| webhook::secret_of(db, id)).await;
+            // Another one is stored (or the endpoint is gone since): this form made nothing, its first sending did.
+            let made = match stored {
+                Ok(stored) if stored == secret => Made::Now(Secret { url, value: secret }),
+                Ok(_) | Err(Error::NotFound) => Made::Before,
+                Err(error) => return Err(error),
+            };
+            show(&ctx, StatusCode::OK, Form { target: ANY.into(), ..Form::default() }, made, Vec::new()).await
         }
-        Err(Error::Invalid(wrong)) => show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, form, None, wrong).await,
+        Err(Error::Invalid(wrong)) => show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, form, Made::Nothing, wrong).await,
         Err(error) => Err(error),
     }
+}
+
+/// Its name: what a person recognises in a list.
+fn host_of(url: &str) -> String {
+    let host = url.split('/').nth(2).unwrap_or_default();
+    let plain: String = host.chars().filter(|c| c.is_alphanumeric() || ".-:[]".contains(*c)).take(MAX_HOST).collect();
+    if plain.is_empty() { "-".to_owned() } else { plain }
 }
 
 async fn test(ctx: Ctx) -> Result<HttpResponse> {
     let id: EndpointId = ctx.id("id")?;
     let scope = ctx.caller().facilities(LADDERS_WRITE).clone();
-    ctx.once(move |tx| {
-        let endpoint = webhook::endpoint(tx.db(), id)?;
-        if !scope.contains(endpoint.facility_id) {
-            return Err(Error::NotFound);
-        }
-        webhook::send_test(tx, &endpoint)
-    })
-    .await?;
+    ctx.once(move |tx| webhook::send_test(tx, &scope, id)).await?;
     ctx.redirect("/endpoints")
 }
 

@@ -6,7 +6,6 @@ use serde::Serialize;
 use songhe_kernel::http::Ctx;
 use songhe_kernel::{FacilityId, FieldError, Text};
 
-use super::error_of;
 use crate::ladders::{Ladder, Rung};
 use crate::model::{Channel, LadderId, Priority, Target};
 
@@ -34,16 +33,6 @@ pub(super) struct RungForm {
     rank: String,
     channel: String,
     error: Option<String>,
-}
-
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Errors {
-    name: Option<String>,
-    facility: Option<String>,
-    scenario: Option<String>,
-    priority: Option<String>,
-    repeat_s: Option<String>,
-    rungs: Option<String>,
 }
 
 impl LadderForm {
@@ -165,15 +154,3 @@ pub(super) const FIELDS: [(&str, &str, &str); 9] = [
     ("channel", "rungs", "incidents-rung-channel"),
     ("rank", "rungs", "incidents-rung-rank"),
 ];
-
-pub(super) fn errors(ctx: &Ctx, wrong: &[FieldError]) -> Errors {
-    let of = |field| error_of(ctx, wrong, field);
-    Errors {
-        name: of("name"),
-        facility: of("facility"),
-        scenario: of("scenario"),
-        priority: of("priority"),
-        repeat_s: of("repeat_seconds"),
-        rungs: of("rungs").or(of("after_seconds")).or(of("channel")).or(of("rank")),
-    }
-}

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Menu, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Menu, Refused, Route, Section};
 use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
 use songhe_registry::{self as registry, Facility};
 
-use super::ladder_form::{self, Errors, FIELDS, LadderForm};
-use super::{Choice, ErrorLine, civil, error_of};
+use super::civil;
+use super::ladder_form::{FIELDS, LadderForm};
 use crate::coverage::{self, Gap};
 use crate::ladders::{self, Ladder};
 use crate::model::{Channel, LadderId, Priority, Target};
@@ -74,8 +74,8 @@ struct EditPage {
     channels: Vec<Choice>,
     warnings: Vec<String>,
     checked: bool,
-    errors: Errors,
-    error_list: Option<Vec<ErrorLine>>,
+    #[serde(flatten)]
+    refused: Refused,
 }
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
@@ -217,12 +217,6 @@ async fn show(ctx: Ctx, status: StatusCode, form: LadderForm, state: State) -> R
         .await?;
     let say = |key: &'static str| ctx.say(&Text::key(key));
     let scenarios = ctx.app().modules.iter().map(|module| module.manifest()).filter(|manifest| manifest.scenario);
-    let mut lines: Vec<ErrorLine> = Vec::new();
-    for (field, input, label) in FIELDS {
-        if let Some(text) = error_of(&ctx, &state.wrong, field) {
-            lines.push(ErrorLine { field: input.into(), label: say(label), text });
-        }
-    }
     let page = EditPage {
         id: state.id,
         saved: state.saved,
@@ -234,8 +228,7 @@ async fn show(ctx: Ctx, status: StatusCode, form: LadderForm, state: State) -> R
         channels: Channel::ALL.iter().map(|word| Choice::new(word.as_str(), say(word.text_key()))).collect(),
         checked: gaps.is_some(),
         warnings: gaps.map(|(gaps, zone)| warnings(&ctx, &gaps, zone)).unwrap_or_default(),
-        errors: ladder_form::errors(&ctx, &state.wrong),
-        error_list: (!lines.is_empty()).then_some(lines),
+        refused: Refused::of(&ctx, &FIELDS, &state.wrong),
     };
     ctx.page_with(status, "incidents/ladder-edit", &page)
 }

@@ -7,12 +7,12 @@ use actix_web::http::header;
 use chrono::{Days, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Menu, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Menu, Route, Section, cursor, cut};
 use songhe_kernel::time::DEFAULT_ZONE;
 use songhe_kernel::{Moment, Result, Text};
 use songhe_registry::{self as registry, Resident, ResidentId};
 
-use super::{Choice, home_facility};
+use super::home_facility;
 use crate::lists::{self, Filter, State};
 use crate::model::{IncidentId, Kind, Outcome, Priority, Row};
 use crate::module::INCIDENTS_READ;
@@ -77,9 +77,12 @@ struct Item {
 
 impl Query {
     /// What cannot be read filters nothing: the form below shows what counts.
-    fn filter(&self, ctx: &Ctx, zone: Tz) -> Filter {
+    ///
+    /// # Errors
+    /// `BadRequest` when `after` is no cursor.
+    fn filter(&self, ctx: &Ctx, zone: Tz) -> Result<Filter> {
         let start = |day: NaiveDate| Moment::from_local(day.and_time(NaiveTime::MIN), zone);
-        Filter {
+        Ok(Filter {
             state: match self.status.as_str() {
                 "open" => State::Open,
                 "closed" => State::Closed,
@@ -89,9 +92,9 @@ impl Query {
             priority: Priority::parse(&self.priority),
             from: day(&self.from).map(start),
             to: day(&self.to).and_then(|day| day.checked_add_days(Days::new(1))).map(start),
-            after: self.after.parse().ok(),
+            after: cursor(&self.after)?,
             ..Filter::within(ctx.caller().facilities(INCIDENTS_READ).clone())
-        }
+        })
     }
 
     fn shown(&self) -> Shown {
@@ -148,7 +151,7 @@ async fn page(ctx: Ctx) -> Result<HttpResponse> {
         })
         .await?;
     let ctx = ctx.in_zone(zone);
-    let (filter, csv) = (query.filter(&ctx, zone), query.format == "csv");
+    let (filter, csv) = (query.filter(&ctx, zone)?, query.format == "csv");
     let limit = if csv { MAX_CSV } else { PAGE };
     let (mut rows, residents) = ctx
         .app()
@@ -159,8 +162,7 @@ async fn page(ctx: Ctx) -> Result<HttpResponse> {
             Ok((rows, residents))
         })
         .await?;
-    let more = rows.len() as i64 > limit;
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let more = cut(&mut rows, limit);
     if csv {
         return Ok(as_csv(&ctx, zone, &rows, &residents));
     }

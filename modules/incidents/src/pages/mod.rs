@@ -12,7 +12,7 @@ mod tag;
 use serde::Serialize;
 use songhe_kernel::http::{Ctx, Route};
 use songhe_kernel::identity::Scope;
-use songhe_kernel::{Db, FacilityId, FieldError, Moment, Result, Text, UserId};
+use songhe_kernel::{Db, FacilityId, Moment, Result, Text, UserId};
 use songhe_registry::{self as registry, Resident, Sex};
 
 use crate::model::Row;
@@ -25,32 +25,6 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(endpoints::routes());
     all.extend(tag::routes());
     all
-}
-
-/// A choice of a select.
-#[derive(Debug, Clone, Serialize)]
-struct Choice {
-    value: String,
-    label: String,
-}
-
-impl Choice {
-    fn new(value: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { value: value.into(), label: label.into() }
-    }
-}
-
-/// A line of the summary above a form that came back.
-#[derive(Debug, Clone, Serialize)]
-struct ErrorLine {
-    field: String,
-    label: String,
-    text: String,
-}
-
-/// The words for a field, if it was refused.
-fn error_of(ctx: &Ctx, errors: &[FieldError], field: &str) -> Option<String> {
-    errors.iter().find(|error| error.field == field).map(|error| ctx.say(&error.text))
 }
 
 /// The resident of a call, as whoever goes there needs to know them.

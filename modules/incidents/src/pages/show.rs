@@ -7,13 +7,13 @@ use actix_web::http::StatusCode;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use songhe_kernel::http::{Access, Ctx, Route};
+use songhe_kernel::http::{Access, Choice, Ctx, Refused, Route};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, Tx, UserId};
 use songhe_registry::{self as registry, Contact, Resident};
 
 use super::story_lines::{self, DeliveryLine, Line};
-use super::{Choice, ErrorLine, ResidentModel, cause, detail_words, error_of};
+use super::{ResidentModel, cause, detail_words};
 use crate::act::{self, Closing, FollowUp};
 use crate::climb;
 use crate::lists::{self, Filter, Names};
@@ -53,8 +53,8 @@ struct Page {
     review: Option<Review>,
     form: Form,
     others: Vec<Choice>,
-    errors: Errors,
-    error_list: Option<Vec<ErrorLine>>,
+    #[serde(flatten)]
+    refused: Refused,
 }
 
 #[derive(Serialize)]
@@ -146,16 +146,6 @@ struct Form {
     duplicate_of: String,
 }
 
-#[derive(Default, Serialize)]
-struct Errors {
-    outcome: Option<String>,
-    action: Option<String>,
-    follow_up: Option<String>,
-    follow_up_text: Option<String>,
-    follow_up_due: Option<String>,
-    duplicate_of: Option<String>,
-}
-
 /// Field of [`Closing`], field of the form, its label.
 const FIELDS: [(&str, &str, &str); 6] = [
     ("outcome", "outcome", "incidents-outcome"),
@@ -229,9 +219,8 @@ fn read(db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope) -> Result<F
         _ => Vec::new(),
     };
     let others = Filter {
-        facility: Some(row.facility_id),
         from: Some(row.raised_at.plus_seconds(-OTHERS_WITHIN_S)),
-        ..Filter::within(scope.clone())
+        ..Filter::within(Scope::Only(vec![row.facility_id]))
     };
     Ok(Facts {
         zone: facility.tz()?,
@@ -265,13 +254,6 @@ fn model(ctx: &Ctx, facts: Facts, form: Form, errors: &[FieldError]) -> Result<P
     let row = &facts.row;
     let status = row.status()?;
     let here = |permission| ctx.caller().facilities(permission).contains(row.facility_id);
-    let lines: Vec<ErrorLine> = FIELDS
-        .iter()
-        .filter_map(|(field, input, label)| {
-            let text = error_of(ctx, errors, field)?;
-            Some(ErrorLine { field: (*input).into(), label: ctx.say(&Text::key(label)), text })
-        })
-        .collect();
     Ok(Page {
         incident: incident(ctx, &facts)?,
         can_act: here(INCIDENTS_ACT) && status.is_open(),
@@ -286,15 +268,7 @@ fn model(ctx: &Ctx, facts: Facts, form: Form, errors: &[FieldError]) -> Result<P
         review: review_model(&facts)?,
         others: others(ctx, &facts),
         form,
-        errors: Errors {
-            outcome: error_of(ctx, errors, "outcome"),
-            action: error_of(ctx, errors, "note"),
-            follow_up: error_of(ctx, errors, "follow_up_kind"),
-            follow_up_text: error_of(ctx, errors, "follow_up"),
-            follow_up_due: error_of(ctx, errors, "follow_up_due"),
-            duplicate_of: error_of(ctx, errors, "duplicate_of"),
-        },
-        error_list: (!lines.is_empty()).then_some(lines),
+        refused: Refused::of(ctx, &FIELDS, errors),
     })
 }
 

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use serde::Serialize;
 use songhe_kernel::http::{Access, Ctx, Route};
-use songhe_kernel::identity::Scope;
-use songhe_kernel::{Db, Error, Moment, Result};
-use songhe_registry::{self as registry, Place, Resident, ResidentId};
+use songhe_kernel::{Moment, Result};
+use songhe_registry::{self as registry, Resident, ResidentId};
 
 use super::detail_words;
 use crate::act;
@@ -49,15 +48,6 @@ struct Item {
     state: &'static str,
 }
 
-/// The tagged place within the scope, and what is open there and below it.
-fn look(db: &mut Db, tag: &str, scope: &Scope) -> Result<(Place, Vec<Row>)> {
-    let place =
-        registry::place_by_tag(db, tag)?.filter(|place| scope.contains(place.facility_id)).ok_or(Error::NotFound)?;
-    let places = registry::places_under(db, place.id)?;
-    let open = lists::open_at(db, &places)?;
-    Ok((place, open))
-}
-
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     #[derive(serde::Deserialize)]
     struct Query {
@@ -71,7 +61,7 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
         .app()
         .db
         .read(move |db| {
-            let (place, rows) = look(db, &code, &scope)?;
+            let (place, rows) = lists::open_at_tag(db, &code, &scope)?;
             let zone = registry::zone_of(db, place.facility_id)?;
             let residents = lists::residents_of(db, &rows)?;
             Ok((place, rows, residents, zone))
@@ -113,12 +103,6 @@ fn item(ctx: &Ctx, row: &Row, residents: &HashMap<ResidentId, Resident>) -> Resu
 async fn arrive(ctx: Ctx) -> Result<HttpResponse> {
     let (tag, scope) = (ctx.param("tag").to_owned(), ctx.caller().facilities(INCIDENTS_ACT).clone());
     let (code, by) = (tag.clone(), ctx.caller().user_id);
-    ctx.app()
-        .db
-        .write_emergency(move |tx| {
-            let (_, open) = look(tx.db(), &code, &scope)?;
-            open.iter().try_for_each(|row| act::arrive(tx, row.id, by, true).map(drop))
-        })
-        .await?;
+    ctx.app().db.write_emergency(move |tx| act::arrive_at_tag(tx, &code, &scope, by)).await?;
     ctx.redirect(&format!("/t/{tag}?arrived=1"))
 }

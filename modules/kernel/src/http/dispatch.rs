@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::visitor::Visitor;
-use super::{App, Ctx, Route, assets, error_response, guard};
+use super::{App, Ctx, Route, assets, error_response, escapes, guard};
 use crate::error::{Error, Result, Text};
 
 /// A body that takes longer to arrive is not waited for.
@@ -142,6 +142,7 @@ impl From<Error> for Denied {
 async fn admit(visitor: &mut Visitor, route: &Route, request: &HttpRequest, payload: Payload) -> Result<Bytes, Denied> {
     visitor.identify(request).await?;
     route.access.check(visitor.caller.as_deref())?;
+    escapes::expect_address(request)?;
     if matches!(route.method, Method::GET | Method::HEAD) {
         return Ok(Bytes::new());
     }

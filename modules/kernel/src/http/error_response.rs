@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::home::BOARD;
+use super::list::url;
 use super::page::{Draft, html};
 use super::visitor::Visitor;
 use crate::error::{Error, FieldError, Text};
@@ -27,14 +28,15 @@ pub(super) struct Problem {
     code: &'static str,
     /// To be told to whoever looks into the server's log.
     request_id: String,
-    /// The fields that have to be corrected; mostly none.
+    /// The fields that are refused; mostly none.
     errors: Vec<ProblemField>,
 }
 
-/// One field that has to be corrected.
+/// One field that is refused.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ProblemField {
-    field: &'static str,
+    /// `name`; within the body's objects and lists `rungs.0.rank`.
+    field: String,
     detail: String,
     code: &'static str,
 }
@@ -43,13 +45,15 @@ pub(super) struct ProblemField {
 struct Refusal {
     status: StatusCode,
     detail: Text,
+    /// Stands in `detail` as `reason`, about the field named with it.
+    reason: Option<(Option<String>, Text)>,
     fields: Vec<FieldError>,
     retry_after_s: Option<u64>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, detail: Text) -> Self {
-        Self { status, detail, fields: Vec::new(), retry_after_s: None }
+        Self { status, detail, reason: None, fields: Vec::new(), retry_after_s: None }
     }
 
     fn of(error: Error) -> Self {
@@ -58,6 +62,9 @@ impl Refusal {
                 Self { fields, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, Text::key("error-invalid")) }
             }
             Error::BadRequest(text) => Self::new(StatusCode::BAD_REQUEST, text),
+            Error::Unreadable { part, field, reason } => {
+                Self { reason: Some((field, reason)), ..Self::new(StatusCode::BAD_REQUEST, Text::key(part)) }
+            }
             Error::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, Text::key("error-unauthenticated")),
             Error::Forbidden => Self::new(StatusCode::FORBIDDEN, Text::key("error-forbidden")),
             Error::NotFound => Self::new(StatusCode::NOT_FOUND, Text::key("error-not-found")),
@@ -114,24 +121,9 @@ pub(super) fn method_not_allowed(visitor: &Visitor, allowed: &str) -> HttpRespon
 
 /// The sign-in page, and back again to what was asked for, if it can be asked for again.
 fn to_sign_in(visitor: &Visitor) -> HttpResponse {
-    let location = if visitor.safe_method {
-        let next: String = percent_encode(&visitor.target);
-        format!("/sign-in?next={next}")
-    } else {
-        "/sign-in".to_owned()
-    };
+    let location =
+        if visitor.safe_method { url("/sign-in", &[("next", &visitor.target)]) } else { "/sign-in".to_owned() };
     HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
-}
-
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => encoded.push(byte.into()),
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
 }
 
 fn render(visitor: &Visitor, refusal: Refusal) -> HttpResponse {
@@ -154,19 +146,22 @@ fn render(visitor: &Visitor, refusal: Refusal) -> HttpResponse {
 
 fn describe(visitor: &Visitor, refusal: &Refusal) -> Problem {
     let (i18n, locale) = (visitor.app.pages.i18n(), visitor.locale());
-    let field = |error: &FieldError| ProblemField {
-        field: error.field,
-        detail: i18n.say(locale, &error.text),
-        code: error.text.key,
-    };
+    let field =
+        |name: &str, text: &Text| ProblemField { field: name.into(), detail: i18n.say(locale, text), code: text.key };
+    let mut errors: Vec<ProblemField> = refusal.fields.iter().map(|error| field(error.field, &error.text)).collect();
+    let mut detail = refusal.detail.clone();
+    if let Some((name, reason)) = &refusal.reason {
+        errors.extend(name.as_ref().map(|name| field(name, reason)));
+        detail = detail.arg("reason", i18n.say(locale, reason));
+    }
     Problem {
         kind: "about:blank",
-        title: i18n.text(locale, &format!("kernel-error-title-{}", refusal.status.as_u16()), &FluentArgs::new()),
+        title: i18n.text(locale, &format!("kernel-problem-title-{}", refusal.status.as_u16()), &FluentArgs::new()),
         status: refusal.status.as_u16(),
-        detail: i18n.say(locale, &refusal.detail),
+        detail: i18n.say(locale, &detail),
         code: refusal.detail.key,
         request_id: visitor.request_id.clone(),
-        errors: refusal.fields.iter().map(field).collect(),
+        errors,
     }
 }
 
@@ -185,7 +180,8 @@ struct ErrorPage<'a> {
 /// Even a broken template must not keep the words from the reader.
 fn error_page(visitor: &Visitor, problem: &Problem) -> String {
     let mut text = problem.detail.clone();
-    for field in &problem.errors {
+    // The detail of what cannot be read at all names its field.
+    for field in problem.errors.iter().filter(|_| problem.status != 400) {
         text.push_str(" · ");
         text.push_str(&field.detail);
     }
@@ -222,6 +218,7 @@ mod tests {
         for (error, status) in [
             (Error::Invalid(Vec::new()), 422),
             (Error::BadRequest(text.clone()), 400),
+            (Error::Unreadable { part: "error-query", field: None, reason: text.clone() }, 400),
             (Error::Unauthenticated, 401),
             (Error::Forbidden, 403),
             (Error::NotFound, 404),
@@ -240,10 +237,5 @@ mod tests {
                 assert_eq!(refusal.detail, Text::key("error-internal"));
             }
         }
-    }
-
-    #[test]
-    fn the_way_back_is_one_query_value() {
-        assert_eq!(percent_encode("/beds?after=1&x=%20#"), "/beds%3Fafter%3D1%26x%3D%2520%23");
     }
 }

@@ -24,7 +24,7 @@ use super::visitor::session_token;
 use super::{App, Ctx};
 use crate::db::Signal;
 use crate::error::{Error, Result, Text};
-use crate::identity::{Caller, Scope, SessionKind, SessionToken, find_caller, touch_session};
+use crate::identity::{Caller, Scope, SessionId, SessionKind, SessionToken, find_caller, touch_session};
 use crate::ids::{FacilityId, UserId};
 
 const MAX_STREAMS: usize = 2_000;
@@ -78,9 +78,16 @@ impl SseFrame {
     }
 }
 
-/// Names one open stream of a page; the page learns it from the `hello` event.
+/// Names an open stream: that of a page, which learns it from the `hello` event, or those of a program's session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct StreamId(pub String);
+
+impl StreamId {
+    /// All streams of the API that a session has open.
+    pub fn of_session(session: SessionId) -> Self {
+        Self(format!("api:{session}"))
+    }
+}
 
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,7 +95,7 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// Told when page streams come and go. Called from request handling: returns at once.
+/// Told when the first stream of a name is opened and the last one closed. Called from request handling: returns at once.
 pub trait StreamListener: Send + Sync + 'static {
     fn opened(&self, stream: &StreamId, user: UserId);
     fn closed(&self, stream: &StreamId);
@@ -100,6 +107,8 @@ pub struct Live {
     open: AtomicUsize,
     /// Only users that have some open.
     by_user: Mutex<HashMap<UserId, usize>>,
+    /// Whose the open streams of each name are, and how many.
+    named: Mutex<HashMap<StreamId, (UserId, usize)>>,
     listeners: RwLock<Vec<Arc<dyn StreamListener>>>,
 }
 
@@ -111,6 +120,11 @@ impl Live {
     /// Streams of pages and programs open now.
     pub fn open_streams(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether a stream of that name is open at this server and is that user's.
+    pub fn is_open(&self, stream: &StreamId, user: UserId) -> bool {
+        self.named.lock().get(stream).is_some_and(|(owner, _)| *owner == user)
     }
 
     fn enter(&self, user: UserId) -> Result<()> {
@@ -180,6 +194,8 @@ struct Feed {
     shutdown: watch::Receiver<bool>,
     watched: Option<Watched>,
     slot: Slot,
+    /// Of a program's stream; a page's keeps its own.
+    _presence: Option<Presence>,
 }
 
 /// The rights that a stream was opened with.
@@ -245,6 +261,8 @@ pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static)
         kind,
         token,
     });
+    let slot = Slot::take(ctx.app(), ctx.caller_opt().map(|caller| caller.user_id))?;
+    let program = ctx.caller_opt().filter(|_| ctx.route().is_api());
     let feed = Feed {
         frames: Box::pin(frames),
         beat: ticks(BEAT),
@@ -252,7 +270,9 @@ pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static)
         recheck: ticks(RECHECK),
         shutdown: ctx.app().shutdown(),
         watched,
-        slot: Slot::take(ctx.app(), ctx.caller_opt().map(|caller| caller.user_id))?,
+        slot,
+        _presence: program
+            .map(|caller| Presence::begin(ctx.app(), StreamId::of_session(caller.session.id), caller.user_id)),
     };
     let events = stream::unfold(feed, |mut feed| async move { feed.next().await.map(|bytes| (bytes, feed)) });
     let body = stream::once(future::ready(Bytes::from_static(RETRY.as_bytes()))).chain(events);
@@ -263,22 +283,39 @@ pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static)
         .streaming(body.map(Ok::<_, actix_web::Error>)))
 }
 
-/// Tells the listeners that a page's stream is there, and, when dropped, that it is gone.
+/// Knows that a stream is there, and tells the listeners; when dropped, that it is gone.
 struct Presence {
     app: Arc<App>,
     stream: StreamId,
 }
 
 impl Presence {
-    fn begin(app: &Arc<App>, user: UserId) -> Self {
-        let stream = StreamId(hex::encode(rand::random::<[u8; 16]>()));
-        app.live.tell(|listener| listener.opened(&stream, user));
+    fn begin(app: &Arc<App>, stream: StreamId, user: UserId) -> Self {
+        let open = {
+            let mut named = app.live.named.lock();
+            let (_, open) = named.entry(stream.clone()).or_insert((user, 0));
+            *open += 1;
+            *open
+        };
+        if open == 1 {
+            app.live.tell(|listener| listener.opened(&stream, user));
+        }
         Self { app: app.clone(), stream }
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        {
+            let mut named = self.app.live.named.lock();
+            if let Some((_, open)) = named.get_mut(&self.stream) {
+                *open -= 1;
+                if *open > 0 {
+                    return;
+                }
+            }
+            named.remove(&self.stream);
+        }
         self.app.live.tell(|listener| listener.closed(&self.stream));
     }
 }
@@ -287,7 +324,8 @@ impl Drop for Presence {
 /// reads its parts anew.
 pub(super) async fn page_stream(ctx: Ctx) -> Result<HttpResponse> {
     let signals = BroadcastStream::new(ctx.app().db.signals());
-    let presence = Presence::begin(ctx.app(), ctx.caller().user_id);
+    let stream = StreamId(hex::encode(rand::random::<[u8; 16]>()));
+    let presence = Presence::begin(ctx.app(), stream, ctx.caller().user_id);
     let hello = SseFrame::json("hello", &json!({ "stream": presence.stream, "now": ctx.app().clock.now() }))?;
     let caller = ctx.caller_shared();
     let changes = signals

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::{Permissions, Role, Session, SessionId, SessionKind};
+use crate::error::{Error, Result};
 use crate::i18n::Locale;
 use crate::ids::{FacilityId, UserId};
 use crate::time::Moment;
@@ -128,6 +129,22 @@ impl Caller {
     pub fn facilities(&self, permission: &str) -> &Scope {
         const NOWHERE: &Scope = &Scope::NONE;
         self.scopes.get(permission).unwrap_or(NOWHERE)
+    }
+
+    /// The same, narrowed to the facility that a request names.
+    ///
+    /// # Errors
+    /// `NotFound` when the caller does not have the permission there.
+    pub fn narrowed(&self, permission: &str, only: Option<FacilityId>) -> Result<Scope> {
+        let Some(facility) = only else { return Ok(self.facilities(permission).clone()) };
+        self.expect_at(permission, facility)?;
+        Ok(Scope::Only(vec![facility]))
+    }
+
+    /// # Errors
+    /// `NotFound` when the caller does not have the permission at that facility.
+    pub fn expect_at(&self, permission: &str, facility: FacilityId) -> Result<()> {
+        if self.facilities(permission).contains(facility) { Ok(()) } else { Err(Error::NotFound) }
     }
 
     /// The facilities at which the caller has any role.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Scope, SessionKind, SignedIn, close_session, set_locale};
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldError, Result, Text};
 use crate::http::visitor::{LOCALE_COOKIE, SESSION_COOKIE, THEME_COOKIE, Visitor, theme};
 use crate::http::{Access, ApiDoc, Ctx, DemoAccount, Route};
 use crate::i18n::Locale;
@@ -34,6 +34,15 @@ pub(crate) fn routes() -> Vec<Route> {
             .doc(ApiDoc::new("Sign out").description("Ends the session that this request is sent with.")),
         Route::get("/api/v1/me", Access::SignedIn, show_me)
             .doc(ApiDoc::new("Who am I, and what may I do where").returns::<Me>()),
+        Route::put("/api/v1/me/preferences", Access::SignedIn, keep_api_preferences).doc(
+            ApiDoc::new("Keep what I prefer")
+                .description(
+                    "What is absent stays as it is. The language is kept with the account; both are answered as cookies, \
+                     too, by which pages know a browser. The theme is kept there alone.",
+                )
+                .body::<Preferences>()
+                .returns::<Preferences>(),
+        ),
     ]
 }
 
@@ -160,19 +169,64 @@ async fn keep_preferences(ctx: Ctx) -> Result<HttpResponse> {
         back: String,
     }
     let form: Form = ctx.form()?;
-    let mut response = ctx.redirect(local_path(&form.back).unwrap_or("/"))?;
+    let response = ctx.redirect(local_path(&form.back).unwrap_or("/"))?;
+    keep(&ctx, response, form.theme.as_deref().map(theme), form.locale.as_deref().and_then(Locale::parse)).await
+}
+
+/// Keeps what was chosen: the language with the account, if somebody is signed in, and both at the browser.
+async fn keep(
+    ctx: &Ctx,
+    mut response: HttpResponse,
+    theme: Option<&str>,
+    locale: Option<Locale>,
+) -> Result<HttpResponse> {
     let lasting =
         |name, value: &str| cookie(ctx.visitor(), name, value.to_owned()).max_age(CookieTime::days(365)).finish();
-    if let Some(wish) = &form.theme {
-        add_cookie(&mut response, lasting(THEME_COOKIE, theme(wish)))?;
+    if let Some(theme) = theme {
+        add_cookie(&mut response, lasting(THEME_COOKIE, theme))?;
     }
-    if let Some(locale) = form.locale.as_deref().and_then(Locale::parse) {
+    if let Some(locale) = locale {
         if let Some(user) = ctx.caller_opt().map(|caller| caller.user_id) {
             ctx.app().db.write(move |tx| set_locale(tx, user, locale)).await?;
         }
         add_cookie(&mut response, lasting(LOCALE_COOKIE, locale.as_str()))?;
     }
     Ok(response)
+}
+
+/// What a user chooses for themselves.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Preferences {
+    /// `zh-CN` or `en`; `null`: as it is.
+    #[serde(default)]
+    locale: Option<String>,
+    /// `day`, `night` or `auto`; `null`: as it is.
+    #[serde(default)]
+    theme: Option<String>,
+}
+
+/// Answers what holds from now on.
+async fn keep_api_preferences(ctx: Ctx) -> Result<HttpResponse> {
+    let wish: Preferences = ctx.json()?;
+    let refused = |field, value: &str| FieldError::new(field, Text::key("error-invalid-choice").arg("value", value));
+    let mut wrong = Vec::new();
+    let locale = wish.locale.as_deref().and_then(Locale::parse);
+    if let Some(value) = wish.locale.as_deref().filter(|_| locale.is_none()) {
+        wrong.push(refused("locale", value));
+    }
+    if let Some(value) = wish.theme.as_deref().filter(|value| theme(value) != *value) {
+        wrong.push(refused("theme", value));
+    }
+    if !wrong.is_empty() {
+        return Err(Error::Invalid(wrong));
+    }
+    let held = Preferences {
+        locale: Some(locale.unwrap_or(ctx.locale()).to_string()),
+        theme: Some(wish.theme.clone().unwrap_or_else(|| ctx.visitor().theme.to_owned())),
+    };
+    let response = ctx.json_ok(&held)?;
+    keep(&ctx, response, wish.theme.as_deref(), locale).await
 }
 
 /// A user name and its password.
@@ -221,6 +275,8 @@ struct Me {
     id: UserId,
     username: String,
     display_name: String,
+    /// The language in which this session is answered.
+    locale: String,
     roles: Vec<&'static str>,
     permissions: Vec<Held>,
     session_expires_at: Moment,
@@ -246,6 +302,7 @@ async fn show_me(ctx: Ctx) -> Result<HttpResponse> {
         id: caller.user_id,
         username: caller.username.clone(),
         display_name: caller.display_name.clone(),
+        locale: ctx.locale().to_string(),
         roles: caller.roles.iter().map(|role| role.as_str()).collect(),
         permissions: caller.permissions().map(held).collect(),
         session_expires_at: caller.session.expires_at,

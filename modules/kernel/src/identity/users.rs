@@ -8,6 +8,7 @@ use crate::db::{Db, Tx};
 use crate::error::{Error, FieldError, Result, Text};
 use crate::i18n::Locale;
 use crate::ids::UserId;
+use crate::names::check_name;
 
 pub(super) const MAX_USERNAME_CHARS: usize = 64;
 const MAX_DISPLAY_NAME_CHARS: usize = 100;
@@ -34,8 +35,7 @@ pub(super) fn normal(username: &str) -> String {
 /// `Invalid` on `username` or `display_name`, also when the name is taken.
 pub fn create_user(tx: &mut Tx<'_>, user: &NewUser) -> Result<UserId> {
     let username = normal(&user.username);
-    let display_name = user.display_name.trim();
-    check(&username, display_name)?;
+    let display_name = check(&username, &user.display_name)?;
     let (id, now) = (UserId(tx.next_id()), tx.now());
     let inserted = diesel::insert_into(app_user::table)
         .values((
@@ -56,17 +56,23 @@ pub fn create_user(tx: &mut Tx<'_>, user: &NewUser) -> Result<UserId> {
     }
 }
 
-fn check(username: &str, display_name: &str) -> Result<()> {
+/// Answers the display name as it is kept.
+fn check<'a>(username: &str, display_name: &'a str) -> Result<&'a str> {
     let mut refused = Vec::new();
     let length = username.chars().count();
     if !(2..=MAX_USERNAME_CHARS).contains(&length) || username.chars().any(|c| c.is_whitespace() || c.is_control()) {
         refused.push(FieldError::new("username", Text::key("error-username-form").arg("max", MAX_USERNAME_CHARS)));
+    } else if let Err(unseen) = check_name("username", username, MAX_USERNAME_CHARS) {
+        refused.push(unseen);
     }
-    if !(1..=MAX_DISPLAY_NAME_CHARS).contains(&display_name.chars().count()) {
-        let text = Text::key("error-display-name-form").arg("max", MAX_DISPLAY_NAME_CHARS);
-        refused.push(FieldError::new("display_name", text));
+    match check_name("display_name", display_name, MAX_DISPLAY_NAME_CHARS) {
+        Ok(display_name) if refused.is_empty() => Ok(display_name),
+        Ok(_) => Err(Error::Invalid(refused)),
+        Err(other) => {
+            refused.push(other);
+            Err(Error::Invalid(refused))
+        }
     }
-    if refused.is_empty() { Ok(()) } else { Err(Error::Invalid(refused)) }
 }
 
 /// The account of that name, in whatever case it is written.

@@ -2,9 +2,8 @@
 
 use actix_web::HttpResponse;
 use songhe_kernel::Result;
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, List, Route};
 
-use super::List;
 use crate::{Facility, facilities_in};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -17,5 +16,5 @@ pub(super) fn routes() -> Vec<Route> {
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let scope = ctx.caller().reach().clone();
     let items = ctx.app().db.read(move |db| facilities_in(db, &scope)).await?;
-    ctx.json_ok(&List { items, next: None })
+    ctx.json_ok(&List::whole(items))
 }

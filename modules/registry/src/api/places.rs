@@ -3,10 +3,9 @@
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, Result};
 
-use super::{List, limit, within};
 use crate::module::{PLACES_READ, PLACES_WRITE};
 use crate::{NewPlace, Place, PlaceId, PlaceKind, create_place, list_places, place};
 
@@ -26,8 +25,9 @@ pub(super) fn routes() -> Vec<Route> {
 struct Query {
     /// Only this facility's.
     facility: Option<FacilityId>,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<PlaceId>,
 }
@@ -50,7 +50,7 @@ struct PlaceBody {
 
 impl PlaceBody {
     fn new(ctx: &Ctx, place: Place) -> Self {
-        let prints = within(ctx, PLACES_WRITE, place.facility_id).is_ok();
+        let prints = ctx.caller().facilities(PLACES_WRITE).contains(place.facility_id);
         Self {
             id: place.id,
             facility_id: place.facility_id,
@@ -65,15 +65,15 @@ impl PlaceBody {
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let (scope, limit) = (ctx.caller().facilities(PLACES_READ).clone(), limit(query.limit));
-    let rows = ctx.app().db.read(move |db| list_places(db, &scope, query.facility, query.after, limit + 1)).await?;
+    let scope = ctx.caller().narrowed(PLACES_READ, query.facility)?;
+    let rows = ctx.app().db.read(move |db| list_places(db, &scope, query.after, query.limit.rows())).await?;
     let items = rows.into_iter().map(|place| PlaceBody::new(&ctx, place)).collect();
-    ctx.json_ok(&List::new(items, limit, |place| place.id.to_string()))
+    ctx.json_ok(&List::part(items, query.limit, |place: &PlaceBody| place.id))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let new: NewPlace = ctx.json()?;
-    within(&ctx, PLACES_WRITE, new.facility_id)?;
+    ctx.caller().expect_at(PLACES_WRITE, new.facility_id)?;
     let actor = Some(ctx.caller().user_id);
     let id = ctx.once(move |tx| create_place(tx, &new, actor)).await?;
     ctx.created(&find(&ctx, id).await?)
@@ -81,7 +81,7 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let body = find(&ctx, ctx.id("id")?).await?;
-    within(&ctx, PLACES_READ, body.facility_id)?;
+    ctx.caller().expect_at(PLACES_READ, body.facility_id)?;
     ctx.json_ok(&body)
 }
 

@@ -4,10 +4,9 @@ use actix_web::HttpResponse;
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, Moment, Result};
 
-use super::{List, limit, within};
 use crate::module::{RESIDENTS_READ, RESIDENTS_WRITE};
 use crate::{
     Contact, ContactId, NewContact, NewResident, PlaceId, Resident, ResidentFilter, ResidentId, Sex, add_contact,
@@ -39,8 +38,9 @@ struct Query {
     /// Part of the name.
     #[serde(default)]
     q: String,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<ResidentId>,
 }
@@ -100,21 +100,19 @@ struct ContactMade {
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = limit(query.limit);
     let filter = ResidentFilter {
-        scope: ctx.caller().facilities(RESIDENTS_READ).clone(),
-        facility: query.facility,
+        scope: ctx.caller().narrowed(RESIDENTS_READ, query.facility)?,
         name: query.q,
         after: query.after,
     };
-    let rows = ctx.app().db.read(move |db| list_residents(db, &filter, limit + 1)).await?;
+    let rows = ctx.app().db.read(move |db| list_residents(db, &filter, query.limit.rows())).await?;
     let items = rows.into_iter().map(|(resident, label)| ResidentBody::new(resident, label)).collect();
-    ctx.json_ok(&List::new(items, limit, |resident| resident.id.to_string()))
+    ctx.json_ok(&List::part(items, query.limit, |resident: &ResidentBody| resident.id))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let new: NewResident = ctx.json()?;
-    within(&ctx, RESIDENTS_WRITE, new.facility_id)?;
+    ctx.caller().expect_at(RESIDENTS_WRITE, new.facility_id)?;
     let actor = Some(ctx.caller().user_id);
     let id = ctx.once(move |tx| create_resident(tx, &new, actor)).await?;
     ctx.created(&find(&ctx, id).await?)
@@ -136,7 +134,7 @@ async fn go(ctx: Ctx) -> Result<HttpResponse> {
 async fn list_contacts(ctx: Ctx) -> Result<HttpResponse> {
     let id = seen(&ctx, RESIDENTS_READ).await?.id;
     let items = ctx.app().db.read(move |db| contacts(db, id)).await?;
-    ctx.json_ok(&List { items, next: None })
+    ctx.json_ok(&List::whole(items))
 }
 
 async fn create_contact(ctx: Ctx) -> Result<HttpResponse> {
@@ -150,7 +148,7 @@ async fn create_contact(ctx: Ctx) -> Result<HttpResponse> {
 /// The resident of the path, if they exist for this caller.
 async fn seen(ctx: &Ctx, permission: &str) -> Result<ResidentBody> {
     let body = find(ctx, ctx.id("id")?).await?;
-    within(ctx, permission, body.facility_id)?;
+    ctx.caller().expect_at(permission, body.facility_id)?;
     Ok(body)
 }
 

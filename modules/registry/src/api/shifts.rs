@@ -3,10 +3,9 @@
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, Moment, Result};
 
-use super::{List, limit, within};
 use crate::module::{ROSTERS_READ, ROSTERS_WRITE};
 use crate::{NewShift, Shift, ShiftFilter, ShiftId, add_shift, list_shifts, remove_shift, shift, staff_member};
 
@@ -30,24 +29,23 @@ struct Query {
     from: Option<Moment>,
     /// Shifts that start before this.
     to: Option<Moment>,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<ShiftId>,
 }
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let limit = limit(query.limit);
     let filter = ShiftFilter {
-        scope: ctx.caller().facilities(ROSTERS_READ).clone(),
-        facility: query.facility,
+        scope: ctx.caller().narrowed(ROSTERS_READ, query.facility)?,
         from: query.from,
         to: query.to,
         after: query.after,
     };
-    let rows = ctx.app().db.read(move |db| list_shifts(db, &filter, limit + 1)).await?;
-    ctx.json_ok(&List::new(rows, limit, |shift| shift.id.to_string()))
+    let rows = ctx.app().db.read(move |db| list_shifts(db, &filter, query.limit.rows())).await?;
+    ctx.json_ok(&List::part(rows, query.limit, |shift| shift.id))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
@@ -67,7 +65,7 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
 async fn remove(ctx: Ctx) -> Result<HttpResponse> {
     let id: ShiftId = ctx.id("id")?;
     let found = ctx.app().db.read(move |db| shift(db, id)).await?.ok_or(Error::NotFound)?;
-    within(&ctx, ROSTERS_WRITE, found.facility_id)?;
+    ctx.caller().expect_at(ROSTERS_WRITE, found.facility_id)?;
     let actor = Some(ctx.caller().user_id);
     ctx.app().db.write(move |tx| remove_shift(tx, id, actor)).await?;
     ctx.no_content()

@@ -1,21 +1,23 @@
 //! `/api/v1/staff`.
 
+use std::collections::{HashMap, HashSet};
+
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
-use songhe_kernel::{Error, FacilityId, Result};
+use serde::{Deserialize, Serialize};
+use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
+use songhe_kernel::{Db, Error, FacilityId, Moment, Result, UserId};
 
-use super::{List, limit, within};
 use crate::module::{STAFF_READ, STAFF_WRITE};
-use crate::{NewStaff, Staff, StaffId, create_staff, list_staff, staff_member};
+use crate::staff::{enter_staff, usernames};
+use crate::{Job, NewStaff, Staff, StaffId, list_staff, staff_member};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/v1/staff", Access::Permission(STAFF_READ), list)
-            .doc(ApiDoc::new("List staff").query::<Query>().returns::<List<Staff>>()),
+            .doc(ApiDoc::new("List staff").query::<Query>().returns::<List<StaffBody>>()),
         Route::post("/api/v1/staff", Access::Permission(STAFF_WRITE), create)
-            .doc(ApiDoc::new("Add a member of staff").body::<NewStaff>().creates::<Staff>()),
+            .doc(ApiDoc::new("Add a member of staff").body::<NewStaffBody>().creates::<StaffBody>()),
     ]
 }
 
@@ -24,24 +26,81 @@ pub(super) fn routes() -> Vec<Route> {
 struct Query {
     /// Only this facility's.
     facility: Option<FacilityId>,
-    /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
     /// `next` of the part before.
     after: Option<StaffId>,
 }
 
+/// A member of staff to be entered.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewStaffBody {
+    facility_id: FacilityId,
+    /// 1 to 60 characters.
+    name: String,
+    job: Job,
+    /// The account they sign in with.
+    #[serde(default)]
+    user_id: Option<UserId>,
+    /// The same account by its name, for whoever does not know its id.
+    #[serde(default)]
+    username: Option<String>,
+}
+
+/// A member of a facility's staff.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Staff")]
+struct StaffBody {
+    #[serde(flatten)]
+    member: Staff,
+    /// The account's name; `null`: they have none.
+    username: Option<String>,
+    /// Whether a shift of theirs runs now.
+    on_duty: bool,
+}
+
+fn bodies(db: &mut Db, rows: Vec<Staff>, now: Moment) -> Result<Vec<StaffBody>> {
+    let ids: Vec<StaffId> = rows.iter().map(|member| member.id).collect();
+    let present: HashSet<StaffId> = crate::shifts::present(db, &ids, now)?.into_iter().collect();
+    let mut accounts: HashMap<StaffId, String> = usernames(db, &ids)?;
+    let body = |member: Staff| StaffBody {
+        username: accounts.remove(&member.id),
+        on_duty: present.contains(&member.id),
+        member,
+    };
+    Ok(rows.into_iter().map(body).collect())
+}
+
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    let (scope, limit) = (ctx.caller().facilities(STAFF_READ).clone(), limit(query.limit));
-    let rows = ctx.app().db.read(move |db| list_staff(db, &scope, query.facility, query.after, limit + 1)).await?;
-    ctx.json_ok(&List::new(rows, limit, |member| member.id.to_string()))
+    let scope = ctx.caller().narrowed(STAFF_READ, query.facility)?;
+    let now = ctx.app().clock.now();
+    let rows = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let rows = list_staff(db, &scope, query.after, query.limit.rows())?;
+            bodies(db, rows, now)
+        })
+        .await?;
+    ctx.json_ok(&List::part(rows, query.limit, |body| body.member.id))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
-    let new: NewStaff = ctx.json()?;
-    within(&ctx, STAFF_WRITE, new.facility_id)?;
-    let actor = Some(ctx.caller().user_id);
-    let id = ctx.once(move |tx| create_staff(tx, &new, actor)).await?;
-    let made = ctx.app().db.read(move |db| staff_member(db, id)).await?.ok_or(Error::NotFound)?;
-    ctx.created(&made)
+    let NewStaffBody { facility_id, name, job, user_id, username } = ctx.json()?;
+    ctx.caller().expect_at(STAFF_WRITE, facility_id)?;
+    let (actor, now) = (Some(ctx.caller().user_id), ctx.app().clock.now());
+    let new = NewStaff { facility_id, user_id, name, job };
+    let id = ctx.once(move |tx| enter_staff(tx, &new, username.as_deref(), actor)).await?;
+    let made = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let member = staff_member(db, id)?.ok_or(Error::NotFound)?;
+            bodies(db, vec![member], now)
+        })
+        .await?;
+    ctx.created(&made.into_iter().next().ok_or(Error::NotFound)?)
 }

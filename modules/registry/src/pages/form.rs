@@ -1,59 +1,7 @@
-//! Forms that come back: what was refused, at its field and in the summary.
-
-use std::collections::BTreeMap;
+//! What was typed into a form, read.
 
 use chrono::{NaiveDate, NaiveTime};
-use serde::Serialize;
-use songhe_kernel::http::Ctx;
 use songhe_kernel::{Error, FieldError, Result, Text};
-
-/// A form's fields: name of the input, Fluent key of its label.
-pub(super) type Fields = &'static [(&'static str, &'static str)];
-
-/// A line of the summary.
-#[derive(Debug, Serialize)]
-pub(super) struct Line {
-    field: &'static str,
-    label: String,
-    text: String,
-}
-
-/// `errors` and `error_list` of a page's model.
-#[derive(Debug, Serialize)]
-pub(super) struct Refused {
-    errors: BTreeMap<&'static str, Option<String>>,
-    error_list: Option<Vec<Line>>,
-}
-
-impl Refused {
-    /// Nothing refused.
-    pub(super) fn nothing(fields: Fields) -> Self {
-        Self { errors: fields.iter().map(|(name, _)| (*name, None)).collect(), error_list: None }
-    }
-
-    pub(super) fn new(ctx: &Ctx, fields: Fields, refused: &[FieldError]) -> Self {
-        let mut shown = Self::nothing(fields);
-        let line = |error: &FieldError| {
-            let label = fields.iter().find(|(name, _)| *name == error.field).map(|(_, key)| ctx.say(&Text::key(key)));
-            Line { field: error.field, label: label.unwrap_or_default(), text: ctx.say(&error.text) }
-        };
-        let lines: Vec<Line> = refused.iter().map(line).collect();
-        for line in &lines {
-            shown.errors.insert(line.field, Some(line.text.clone()));
-        }
-        shown.error_list = Some(lines).filter(|lines| !lines.is_empty());
-        shown
-    }
-}
-
-/// Splits refused fields, which are shown with the form, from all other errors.
-pub(super) fn refused<T>(outcome: Result<T>) -> Result<Result<T, Vec<FieldError>>> {
-    match outcome {
-        Ok(value) => Ok(Ok(value)),
-        Err(Error::Invalid(fields)) => Ok(Err(fields)),
-        Err(error) => Err(error),
-    }
-}
 
 /// Reads typed text; collects what cannot be read.
 #[derive(Debug, Default)]

@@ -10,8 +10,8 @@ mod roster_week;
 mod rosters;
 mod staff;
 
-use serde::Serialize;
-use songhe_kernel::http::{Ctx, Menu, Route, Section};
+use songhe_kernel::http::{Choice, Ctx, Menu, Route, Section};
+use songhe_kernel::identity::Scope;
 use songhe_kernel::{Error, FacilityId, Result};
 
 use crate::{Facility, facilities_in};
@@ -30,19 +30,6 @@ pub(crate) fn routes() -> Vec<Route> {
 
 fn menu(key: &'static str, icon: &'static str, section: Section, order: u16) -> Menu {
     Menu { key, icon, section, order }
-}
-
-/// One choice of a select.
-#[derive(Debug, Clone, Serialize)]
-struct Choice {
-    value: String,
-    label: String,
-}
-
-impl Choice {
-    fn new(value: impl ToString, label: impl Into<String>) -> Self {
-        Self { value: value.to_string(), label: label.into() }
-    }
 }
 
 /// The facilities at which the caller has a permission.
@@ -67,36 +54,11 @@ fn chosen<'a>(facilities: &'a [Facility], wish: &str) -> Result<&'a Facility> {
     facilities.iter().find(|facility| facility.id == wish).ok_or(Error::NotFound)
 }
 
-/// A list's filter: no facility means all of them.
-fn filtered_by(facilities: &[Facility], wish: &str) -> Result<Option<FacilityId>> {
-    if wish.is_empty() { Ok(None) } else { chosen(facilities, wish).map(|facility| Some(facility.id)) }
-}
-
-/// A path with its query, from pairs; empty values are left out.
-fn url(path: &str, query: &[(&str, &str)]) -> String {
-    let mut url = path.to_owned();
-    for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str(name);
-        url.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => url.push(byte.into()),
-                other => url.push_str(&format!("%{other:02X}")),
-            }
-        }
-    }
-    url
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_query_value_cannot_leave_its_place() {
-        assert_eq!(super::url("/residents", &[("q", "王&a=1"), ("after", "")]), "/residents?q=%E7%8E%8B%26a%3D1");
-        assert_eq!(
-            super::url("/rosters", &[("facility", "f"), ("week", "2026-W48")]),
-            "/rosters?facility=f&week=2026-W48"
-        );
-    }
+/// Where a list looks: the facility that a query names, or all at which the caller has the permission.
+///
+/// # Errors
+/// `NotFound` for a facility that is not among them.
+fn looked_at(ctx: &Ctx, permission: &str, wish: &str) -> Result<Scope> {
+    let only = if wish.is_empty() { None } else { Some(wish.parse().map_err(|_| Error::NotFound)?) };
+    ctx.caller().narrowed(permission, only)
 }

@@ -6,7 +6,6 @@ use songhe_kernel::http::{Access, Ctx, Route};
 use songhe_kernel::{Error, FacilityId, Result};
 
 use super::qr;
-use crate::api::within;
 use crate::module::{PLACES_READ, PLACES_WRITE, RESIDENTS_READ};
 use crate::panels::{Panel, PanelSlot, PanelSubject, Panels};
 use crate::{Place, PlaceId, PlaceKind, ResidentId, Sex, ancestors, facility, place, places_in, residents_at};
@@ -94,9 +93,9 @@ struct PlacePage {
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let id: PlaceId = ctx.id("id")?;
     let found = ctx.app().db.read(move |db| place(db, id)).await?.ok_or(Error::NotFound)?;
-    within(&ctx, PLACES_READ, found.facility_id)?;
+    ctx.caller().expect_at(PLACES_READ, found.facility_id)?;
     let facility_id = found.facility_id;
-    let shows_residents = within(&ctx, RESIDENTS_READ, facility_id).is_ok();
+    let shows_residents = ctx.caller().facilities(RESIDENTS_READ).contains(facility_id);
     let (home, above, siblings, lodgers) = ctx
         .app()
         .db
@@ -106,10 +105,11 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
             Ok((home, ancestors(db, id)?, places_in(db, facility_id)?, lodgers))
         })
         .await?;
+    let prints = ctx.caller().facilities(PLACES_WRITE).contains(facility_id);
     let today = ctx.app().clock.now().day_in(home.tz()?);
     let page = PlacePage {
         up: above.into_iter().map(|place| Step { path: format!("/places/{}", place.id), label: place.name }).collect(),
-        tag: if within(&ctx, PLACES_WRITE, facility_id).is_ok() { Some(tag(&ctx, &found)?) } else { None },
+        tag: if prints { Some(tag(&ctx, &found)?) } else { None },
         children: siblings
             .into_iter()
             .filter(|place| place.parent_id == Some(id))

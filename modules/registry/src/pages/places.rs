@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, refused, url};
 use songhe_kernel::{FacilityId, FieldError, Result, Text};
 
-use super::form::{Fields, Reader, Refused, refused};
-use super::{Choice, chosen, facilities_of, facility_choices, menu, url};
-use crate::api::within;
+use super::form::Reader;
+use super::{chosen, facilities_of, facility_choices, menu};
 use crate::module::{PLACES_READ, PLACES_WRITE, RESIDENTS_READ};
 use crate::residents::residents_by_place;
 use crate::{NewPlace, PlaceId, PlaceKind, ResidentId, create_place, places_in};
@@ -105,7 +104,7 @@ pub(super) fn kind_key(kind: PlaceKind) -> &'static str {
 async fn render(ctx: &Ctx, form: &PlaceForm, errors: &[FieldError]) -> Result<HttpResponse> {
     let facilities = facilities_of(ctx, PLACES_READ).await?;
     let id = chosen(&facilities, &form.facility)?.id;
-    let shows_residents = within(ctx, RESIDENTS_READ, id).is_ok();
+    let shows_residents = ctx.caller().facilities(RESIDENTS_READ).contains(id);
     let (places, lodgers) = ctx
         .app()
         .db
@@ -118,7 +117,7 @@ async fn render(ctx: &Ctx, form: &PlaceForm, errors: &[FieldError]) -> Result<Ht
     for (place, resident, name) in lodgers {
         by_place.entry(place).or_default().push(Lodger { id: resident, name });
     }
-    let can_edit = within(ctx, PLACES_WRITE, id).is_ok();
+    let can_edit = ctx.caller().facilities(PLACES_WRITE).contains(id);
     let holds = |kind: PlaceKind| PlaceKind::ALL.iter().any(|inner| inner.parents().contains(&kind));
     let page = TreePage {
         parents: places

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, cursor, cut, refused, url};
 use songhe_kernel::{Error, FacilityId, FieldError, Moment, Result, Text};
 
-use super::form::{Fields, Reader, Refused, given, refused};
+use super::form::{Reader, given};
 use super::place::{PanelModels, panel_models};
-use super::{Choice, PAGE_ROWS, chosen, facilities_of, facility_choices, filtered_by, menu, url};
-use crate::api::{cut, within};
+use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
 use crate::module::{RESIDENTS_READ, RESIDENTS_WRITE};
 use crate::panels::PanelSubject;
 use crate::{
@@ -88,10 +87,9 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
     let facilities = facilities_of(&ctx, RESIDENTS_READ).await?;
     let filter = ResidentFilter {
-        scope: ctx.caller().facilities(RESIDENTS_READ).clone(),
-        facility: filtered_by(&facilities, &query.facility)?,
+        scope: looked_at(&ctx, RESIDENTS_READ, &query.facility)?,
         name: query.q.clone(),
-        after: query.after.parse().ok(),
+        after: cursor(&query.after)?,
     };
     let mut rows = ctx.app().db.read(move |db| list_residents(db, &filter, PAGE_ROWS + 1)).await?;
     let more = cut(&mut rows, PAGE_ROWS);
@@ -308,7 +306,7 @@ struct ResidentPage {
 async fn seen(ctx: &Ctx, permission: &str) -> Result<Resident> {
     let id: ResidentId = ctx.id("id")?;
     let found = ctx.app().db.read(move |db| resident(db, id)).await?.ok_or(Error::NotFound)?;
-    within(ctx, permission, found.facility_id)?;
+    ctx.caller().expect_at(permission, found.facility_id)?;
     Ok(found)
 }
 
@@ -331,7 +329,7 @@ async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[F
             Ok((home, label, contacts(db, id)?))
         })
         .await?;
-    let can_edit = within(ctx, RESIDENTS_WRITE, facility_id).is_ok();
+    let can_edit = ctx.caller().facilities(RESIDENTS_WRITE).contains(facility_id);
     let page = ResidentPage {
         contacts,
         can_edit,

@@ -4,13 +4,12 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Route, Section};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, refused, url};
 use songhe_kernel::{Error, FieldError, Moment, Result, Text};
 
-use super::form::{Fields, Reader, Refused, refused};
+use super::form::Reader;
 use super::roster_week::Week;
-use super::{Choice, chosen, facilities_of, facility_choices, menu, url};
-use crate::api::within;
+use super::{chosen, facilities_of, facility_choices, menu};
 use crate::module::{ROSTERS_READ, ROSTERS_WRITE};
 use crate::{
     Facility, Job, NewShift, Shift, ShiftId, Staff, StaffId, add_shift, civil_window, duty_hours, remove_shift, shift,
@@ -172,7 +171,7 @@ async fn render(ctx: &Ctx, mut form: ShiftForm, errors: &[FieldError]) -> Result
         week_label: format!("{} – {}", week.monday, week.day(6)),
         prev_url: link(week.before()),
         next_url: link(week.after()),
-        can_edit: within(ctx, ROSTERS_WRITE, id).is_ok(),
+        can_edit: ctx.caller().facilities(ROSTERS_WRITE).contains(id),
         staff_options: staff.iter().map(|member| Choice::new(member.id, &member.name)).collect(),
         rows: staff.iter().map(|member| row(member, week, &days, &shifts)).collect(),
         days,
@@ -264,7 +263,7 @@ async fn remove(ctx: Ctx) -> Result<HttpResponse> {
     let form: Form = ctx.form()?;
     let id: ShiftId = ctx.id("id")?;
     let found = ctx.app().db.read(move |db| shift(db, id)).await?.ok_or(Error::NotFound)?;
-    within(&ctx, ROSTERS_WRITE, found.facility_id)?;
+    ctx.caller().expect_at(ROSTERS_WRITE, found.facility_id)?;
     let actor = Some(ctx.caller().user_id);
     ctx.once(move |tx| remove_shift(tx, id, actor)).await?;
     ctx.redirect(&url("/rosters", &[("facility", &found.facility_id.to_string()), ("week", &form.week)]))

@@ -5,17 +5,15 @@ use std::collections::{HashMap, HashSet};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Route, Section};
-use songhe_kernel::identity::find_user_id;
-use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
+use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, cursor, cut, refused, url};
+use songhe_kernel::{FacilityId, FieldError, Result, Text};
 
-use super::form::{Fields, Reader, Refused, given, refused};
+use super::form::{Reader, given};
 use super::rosters::job_key;
-use super::{Choice, PAGE_ROWS, chosen, facilities_of, facility_choices, filtered_by, menu, url};
-use crate::api::cut;
+use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
 use crate::module::{STAFF_READ, STAFF_WRITE};
-use crate::staff::usernames;
-use crate::{Job, NewStaff, StaffId, create_staff, list_staff};
+use crate::staff::{enter_staff, usernames};
+use crate::{Job, NewStaff, StaffId, list_staff};
 
 pub(super) fn routes() -> Vec<Route> {
     let entry = menu("registry-menu-staff", "user", Section::Manage, 40);
@@ -85,13 +83,13 @@ async fn render(ctx: &Ctx, query: Query, form: &StaffForm, errors: &[FieldError]
     let facilities = facilities_of(ctx, STAFF_READ).await?;
     let names: HashMap<FacilityId, String> =
         facilities.iter().map(|facility| (facility.id, facility.name.clone())).collect();
-    let (scope, only) = (ctx.caller().facilities(STAFF_READ).clone(), filtered_by(&facilities, &query.facility)?);
-    let (after, now) = (query.after.parse().ok(), ctx.app().clock.now());
+    let scope = looked_at(ctx, STAFF_READ, &query.facility)?;
+    let (after, now) = (cursor(&query.after)?, ctx.app().clock.now());
     let (mut rows, accounts, present) = ctx
         .app()
         .db
         .read(move |db| {
-            let rows = list_staff(db, &scope, only, after, PAGE_ROWS + 1)?;
+            let rows = list_staff(db, &scope, after, PAGE_ROWS + 1)?;
             let ids: Vec<StaffId> = rows.iter().map(|member| member.id).collect();
             let present: HashSet<StaffId> = crate::shifts::present(db, &ids, now)?.into_iter().collect();
             Ok((rows, usernames(db, &ids)?, present))
@@ -137,14 +135,8 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let outcome = match reader.finish(job) {
         Ok(job) => {
             let (actor, name, username) = (Some(ctx.caller().user_id), form.name.clone(), given(&form.username));
-            ctx.once(move |tx| {
-                let user_id = match &username {
-                    Some(username) => Some(find_user_id(tx.db(), username)?.ok_or_else(unknown_account)?),
-                    None => None,
-                };
-                create_staff(tx, &NewStaff { facility_id, user_id, name: name.clone(), job }, actor)
-            })
-            .await
+            let new = NewStaff { facility_id, user_id: None, name, job };
+            ctx.once(move |tx| enter_staff(tx, &new, username.as_deref(), actor)).await
         }
         Err(error) => Err(error),
     };
@@ -157,8 +149,4 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
             render(&ctx, Query::default(), &form, &errors).await
         }
     }
-}
-
-fn unknown_account() -> Error {
-    Error::field("username", Text::key("error-unknown-choice"))
 }

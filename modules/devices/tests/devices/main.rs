@@ -1,0 +1,8 @@
+//! Devices: register, ingest and rules, and what is seen of them over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+mod ingest;
+mod register;
+mod rules;
+mod screens;

@@ -1,0 +1,8 @@
+//! Incidents: the life of a call, the look ahead, and what is seen of them over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod calls;
+mod common;
+mod coverage;
+mod desk;
+mod screens;

@@ -1,0 +1,6 @@
+//! The registry: its operations, and what is seen of them over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+mod operations;
+mod screens;
