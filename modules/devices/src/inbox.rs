@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 use sha2::{Digest, Sha256};
-use songhe_kernel::{Db, Moment, Result, each};
+use songhe_kernel::{Db, KeptExt, Moment, Result, insert_rows};
 
 use crate::ingest::Message;
 use crate::register::DeviceId;
@@ -44,11 +44,13 @@ impl Fresh {
         if devices.is_empty() {
             return Ok(Self { seen: HashSet::new(), rows: Vec::new() });
         }
+        let values = devices.len().max(messages.len());
         // Two lists, not pairs: a few rows too many are read when two devices count alike.
         let seen: Vec<(i64, String)> = inbox::table
             .filter(inbox::device_id.eq_any(devices.into_iter().collect::<Vec<_>>()))
             .filter(inbox::message_id.eq_any(messages.into_iter().collect::<Vec<_>>()))
             .select((inbox::device_id, inbox::message_id))
+            .kept(values)
             .load(db)?;
         Ok(Self { seen: seen.into_iter().collect(), rows: Vec::new() })
     }
@@ -65,7 +67,7 @@ impl Fresh {
     /// A key that is there already (the other lane, another server) fails the transaction: it runs again and sees it.
     pub(crate) fn write(self, db: &mut Db) -> Result<()> {
         for rows in self.rows.chunks(ROWS) {
-            each!(db, |conn| diesel::insert_into(inbox::table).values(rows).execute(conn)?);
+            insert_rows!(db, rows, |values| diesel::insert_into(inbox::table).values(values));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamp};
-use songhe_kernel::{Db, FacilityId, Moment, Result, define_id, each};
+use songhe_kernel::{Db, FacilityId, KeptExt, Moment, Result, define_id, insert_rows};
 use songhe_registry::{PlaceId, ResidentId};
 
 use crate::register::DeviceId;
@@ -62,7 +62,7 @@ pub struct Observation {
 
 pub(crate) fn write(db: &mut Db, rows: &[NewObservation]) -> Result<()> {
     for rows in rows.chunks(ROWS) {
-        each!(db, |conn| diesel::insert_into(observation::table).values(rows).execute(conn)?);
+        insert_rows!(db, rows, |values| diesel::insert_into(observation::table).values(values));
     }
     Ok(())
 }
@@ -85,6 +85,7 @@ pub fn states(db: &mut Db, devices: &[DeviceId]) -> Result<Vec<State>> {
         .filter(device_state::device_id.eq_any(devices.iter().map(|id| id.0).collect::<Vec<_>>()))
         .order((device_state::device_id.asc(), device_state::kind.asc()))
         .select(State::as_select())
+        .kept(devices.len())
         .load(db)?)
 }
 
@@ -156,8 +157,8 @@ pub(crate) fn update_states(db: &mut Db, rows: &[NewObservation]) -> Result<Earl
     // One order for everybody: two transactions that meet wait for each other, and do not deadlock.
     states.sort_unstable_by(|a, b| (a.device_id, &a.kind).cmp(&(b.device_id, &b.kind)));
     for states in states.chunks(ROWS) {
-        each!(db, |conn| diesel::insert_into(device_state::table)
-            .values(states)
+        insert_rows!(db, states, |values| diesel::insert_into(device_state::table)
+            .values(values)
             .on_conflict((device_state::device_id, device_state::kind))
             .do_update()
             .set((
@@ -166,8 +167,7 @@ pub(crate) fn update_states(db: &mut Db, rows: &[NewObservation]) -> Result<Earl
                 device_state::active.eq(newer!(Nullable<Bool>, "active")),
                 device_state::quality.eq(newer!(Text, "quality")),
                 device_state::observed_at.eq(newer!(Timestamp, "observed_at")),
-            ))
-            .execute(conn)?);
+            )));
     }
     Ok(Earlier(earlier))
 }
@@ -189,9 +189,9 @@ const LATER: &str = "CASE WHEN excluded.last_seen_at > device_health.last_seen_a
 pub(crate) fn update_health(db: &mut Db, seen: &[Health]) -> Result<()> {
     for seen in seen.chunks(ROWS) {
         // A message without these facts leaves them as they are.
-        each!(db, |conn| {
+        insert_rows!(db, seen, |values| {
             diesel::insert_into(device_health::table)
-                .values(seen)
+                .values(values)
                 .on_conflict(device_health::device_id)
                 .do_update()
                 .set((
@@ -200,7 +200,6 @@ pub(crate) fn update_health(db: &mut Db, seen: &[Health]) -> Result<()> {
                     device_health::firmware
                         .eq(sql::<Nullable<Text>>("COALESCE(excluded.firmware, device_health.firmware)")),
                 ))
-                .execute(conn)?
         });
     }
     Ok(())

@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use songhe_adapter_core::DeviceKey;
 use songhe_kernel::{
-    Db, Error, FacilityId, FieldError, Moment, NewEvent, Result, Text, Tx, UserId, check_name, define_id,
+    Db, Error, FacilityId, FieldError, KeptExt, Moment, NewEvent, Result, Text, Tx, UserId, check_name, define_id,
 };
 use songhe_registry::{self as registry, PlaceId, ResidentId};
 
@@ -271,6 +271,7 @@ pub fn by_serials(db: &mut Db, serials: &[&str]) -> Result<Vec<Device>> {
         .filter(device::serial.eq_any(serials))
         .filter(device::enabled.eq(true))
         .select(Device::as_select())
+        .kept(serials.len())
         .load(db)?)
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 use songhe_incidents::{Kind, Report};
-use songhe_kernel::{Db, Error, Moment, Result};
+use songhe_kernel::{Db, Error, KeptExt, Moment, Result};
 use songhe_registry::schema::resident;
 use songhe_registry::{self as registry, PlaceId, ResidentId};
 
@@ -65,9 +65,11 @@ pub(crate) fn only_residents(
     if places.is_empty() {
         return Ok(HashMap::new());
     }
+    let values = places.len();
     let rows: Vec<(PlaceId, ResidentId)> = resident::table
         .filter(resident::place_id.eq_any(places))
         .select((resident::place_id.assume_not_null(), resident::id))
+        .kept(values)
         .load(db)?;
     let mut counts: HashMap<PlaceId, usize> = HashMap::new();
     for (place, _) in &rows {

@@ -9,7 +9,8 @@ use serde_json::json;
 use songhe_incidents::{Kind, Priority};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{
-    BothExt, Db, Error, FacilityId, FieldError, Moment, NewTimer, Result, Text, Timer, Tx, check_name, define_id,
+    BothExt, Db, Error, FacilityId, FieldError, KeptExt, Moment, NewTimer, Result, Text, Timer, Tx, check_name,
+    define_id,
 };
 
 use crate::register::{self, Device, DeviceId};
@@ -98,6 +99,7 @@ pub(crate) fn in_force(db: &mut Db, facilities: &[FacilityId]) -> Result<Vec<Rul
         .filter(threshold_rule::facility_id.eq_any(facilities.iter().map(|id| id.0).collect::<Vec<_>>()))
         .filter(threshold_rule::enabled.eq(true))
         .select(Rule::as_select())
+        .kept(facilities.len())
         .load(db)?)
 }
 
@@ -108,6 +110,7 @@ pub(crate) fn standing(db: &mut Db, devices: &[DeviceId]) -> Result<Standing> {
     let rows: Vec<(RuleId, DeviceId, Moment)> = rule_state::table
         .filter(rule_state::device_id.eq_any(devices.iter().map(|id| id.0).collect::<Vec<_>>()))
         .select((rule_state::rule_id, rule_state::device_id, rule_state::since))
+        .kept(devices.len())
         .load(db)?;
     Ok(rows.into_iter().map(|(rule, device, since)| ((rule, device), since)).collect())
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use serde_json::json;
 use songhe_kernel::effects::{Effect, NewEffect, Outcome};
-use songhe_kernel::{Db, Moment, NewTimer, Result, Tx, each};
+use songhe_kernel::{Db, Moment, NewTimer, Result, Tx, insert_rows};
 
 use crate::ladders::{self, Ladder, Rung};
 use crate::model::{Channel, IncidentId, Reason, Row, RungRow, RungState, Status, Target};
@@ -213,7 +213,7 @@ impl<'r> Climb<'r> {
     fn insert_rungs(&mut self, tx: &mut Tx<'_>) -> Result<()> {
         let of = incident_rung::incident_id.eq(self.row.id.0);
         let rows: Vec<_> = self.rungs.iter().map(|rung| (of, rung)).collect();
-        each!(tx.db(), |conn| diesel::insert_into(incident_rung::table).values(rows).execute(conn)?);
+        insert_rows!(tx.db(), rows, |values| diesel::insert_into(incident_rung::table).values(values));
         self.changed.clear();
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
-use songhe_kernel::{Db, Error, Moment, Result, UserId};
+use songhe_kernel::{Db, Error, KeptExt, Moment, Result, UserId};
 use songhe_registry::schema::resident as resident_table;
 use songhe_registry::{self as registry, Place, PlaceId, Resident, ResidentId};
 
@@ -178,6 +178,7 @@ pub(crate) fn rungs_of(db: &mut Db, rows: &[Row]) -> Result<HashMap<IncidentId, 
         .filter(incident_rung::incident_id.eq_any(ids))
         .order((incident_rung::incident_id.asc(), incident_rung::round.asc(), incident_rung::position.asc()))
         .select((incident_rung::incident_id, RungRow::as_select()))
+        .kept(rows.len())
         .load(db)?;
     let mut all: HashMap<IncidentId, Vec<RungRow>> = HashMap::new();
     for (id, rung) in found {
@@ -193,6 +194,9 @@ pub(crate) type Names = HashMap<UserId, String>;
 
 pub(crate) fn names(db: &mut Db, users: impl IntoIterator<Item = Option<UserId>>) -> Result<Names> {
     let ids: Vec<UserId> = users.into_iter().flatten().collect();
+    if ids.is_empty() {
+        return Ok(Names::new());
+    }
     let found: Vec<(UserId, String)> =
         app_user::table.filter(app_user::id.eq_any(ids)).select((app_user::id, app_user::display_name)).load(db)?;
     Ok(found.into_iter().collect())
@@ -205,7 +209,14 @@ pub(crate) fn names_on(db: &mut Db, rows: &[Row]) -> Result<Names> {
 
 pub(crate) fn residents_of(db: &mut Db, rows: &[Row]) -> Result<HashMap<ResidentId, Resident>> {
     let ids: Vec<ResidentId> = rows.iter().filter_map(|row| row.resident_id).collect();
-    let found: Vec<Resident> =
-        resident_table::table.filter(resident_table::id.eq_any(ids)).select(Resident::as_select()).load(db)?;
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let values = ids.len();
+    let found: Vec<Resident> = resident_table::table
+        .filter(resident_table::id.eq_any(ids))
+        .select(Resident::as_select())
+        .kept(values)
+        .load(db)?;
     Ok(found.into_iter().map(|resident| (resident.id, resident)).collect())
 }

@@ -4,7 +4,7 @@
 
 use diesel::prelude::*;
 use songhe_kernel::http::{Ctx, StreamId};
-use songhe_kernel::{BothExt, Db, Error, Moment, Result, Tx, UserId};
+use songhe_kernel::{BothExt, Db, Error, KeptExt, Moment, Result, Tx, UserId};
 
 use crate::schema::board_stream;
 
@@ -73,5 +73,6 @@ pub(crate) fn live_with_sound(db: &mut Db, users: &[UserId], now: Moment) -> Res
         .filter(board_stream::seen_at.le(now.plus_seconds(STALE_AFTER_S)))
         .select(board_stream::user_id)
         .distinct()
+        .kept(users.len())
         .load(db)?)
 }

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::identity::schema::{app_user, role_grant};
-use songhe_kernel::{Db, FacilityId, Moment, Result, Tx, UserId};
+use songhe_kernel::{Db, FacilityId, KeptExt, Moment, Result, Tx, UserId};
 use songhe_registry as registry;
 
 use crate::model::{Channel, EndpointId, Reason, Row, Target};
@@ -97,6 +97,7 @@ pub(crate) fn endpoint(db: &mut Db, facility: FacilityId, target: Target) -> Res
         .filter(webhook_endpoint::target.eq_any([target.as_str(), "any"]))
         .order(webhook_endpoint::id.asc())
         .select((webhook_endpoint::id, webhook_endpoint::target))
+        .kept(2)
         .load(db)?;
     let own = found.iter().find(|(_, of)| of == target.as_str());
     Ok(own.or(found.first()).map(|(id, _)| *id))

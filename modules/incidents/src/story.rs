@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use songhe_kernel::{Db, Error, Moment, NewEvent, Result, Tx, UserId, each};
+use songhe_kernel::{Db, Error, Moment, NewEvent, Result, Tx, UserId, insert_rows};
 
 use crate::model::{Channel, Entry, IncidentId, Reason, Resolution, Row, Target};
 use crate::schema::{incident, incident_entry};
@@ -100,13 +100,8 @@ pub(crate) fn add(tx: &mut Tx<'_>, incident: IncidentId, actor: Option<UserId>, 
 
 /// Facts of one moment, in order, that no person did.
 pub(crate) fn add_all(tx: &mut Tx<'_>, incident: IncidentId, facts: &[Fact]) -> Result<()> {
-    if let [fact] = facts {
-        return add(tx, incident, None, fact);
-    }
     let entries = facts.iter().map(|fact| entry(tx, incident, None, fact)).collect::<Result<Vec<_>>>()?;
-    if !entries.is_empty() {
-        each!(tx.db(), |conn| diesel::insert_into(incident_entry::table).values(&entries).execute(conn)?);
-    }
+    insert_rows!(tx.db(), &entries, |values| diesel::insert_into(incident_entry::table).values(values));
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub mod schema;
 pub mod time;
 pub mod timers;
 
-pub use db::{Both, BothExt, Database, Db, Tx};
+pub use db::{Both, BothExt, Database, Db, KeptExt, Tx};
 pub use error::{Error, FieldError, Result, Text};
 pub use events::{Event, NewEvent};
 pub use ids::{EffectId, FacilityId, UserId};

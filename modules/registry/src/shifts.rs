@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::Scope;
-use songhe_kernel::{Error, FacilityId, Moment, NewEvent, Result, Text, UserId};
+use songhe_kernel::{Error, FacilityId, KeptExt, Moment, NewEvent, Result, Text, UserId};
 
 use crate::check::Check;
 use crate::facilities::zone_of;
@@ -217,6 +217,7 @@ fn on_duty_as(db: &mut Db, facility: FacilityId, duties: &[Duty], at: Moment) ->
         .filter(staff::active.eq(true))
         .order(staff::id)
         .select((staff::id, staff::user_id, staff::name))
+        .kept(duties.len())
         .load(db)?)
 }
 

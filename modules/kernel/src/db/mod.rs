@@ -4,6 +4,7 @@
 //! query that either backend can render) or by [`each!`] (the same code compiled for each concrete connection).
 //! This folder must never know what a resident, a device or an incident is.
 
+mod kept;
 mod like;
 mod migrate;
 mod pool;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result, Text};
 use crate::ids::IdMaker;
 use crate::time::SharedClock;
 
+pub use kept::{Kept, KeptExt};
 pub use like::containing;
 pub use migrate::{Migrations, applied_versions, migrate, pending_versions, revert_all};
 pub use tx::Tx;

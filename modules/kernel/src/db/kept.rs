@@ -1,0 +1,79 @@
+//! Statements whose text grows with the number of their values, and rows that are written together.
+//!
+//! diesel prepares such a statement anew each time. Parsing costs SQLite more than running it, and PostgreSQL a round
+//! trip: on the way of an emergency that is most of the time. With few values there are few texts, and they are kept.
+
+use diesel::backend::Backend;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+
+/// Up to so many values a statement is kept: a statement for each number of values of each query stays in memory.
+const FEW: usize = 8;
+
+/// A statement that stays prepared although its text depends on the number of its values: `query.kept(ids.len())`.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<T> {
+    query: T,
+    keep: bool,
+}
+
+pub trait KeptExt: Sized {
+    /// `values`: how many values the longest list in it has.
+    fn kept(self, values: usize) -> Kept<Self> {
+        Kept { query: self, keep: values <= FEW }
+    }
+}
+
+impl<T> KeptExt for T {}
+
+impl<T, DB> QueryFragment<DB> for Kept<T>
+where
+    DB: Backend,
+    T: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.query.walk_ast(pass)
+    }
+
+    fn is_safe_to_cache_prepared(&self, backend: &DB) -> QueryResult<bool> {
+        Ok(self.keep || self.query.is_safe_to_cache_prepared(backend)?)
+    }
+}
+
+impl<T> QueryId for Kept<T> {
+    type QueryId = ();
+    /// Known by its text.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<T: Query> Query for Kept<T> {
+    type SqlType = T::SqlType;
+}
+
+impl<T, Conn> RunQueryDsl<Conn> for Kept<T> {}
+
+/// Writes rows that belong together: on PostgreSQL by one statement, on SQLite, which has no round trips, each by the
+/// same prepared statement. `insert_rows!(db, rows, |values| diesel::insert_into(t::table).values(values))`
+#[macro_export]
+macro_rules! insert_rows {
+    ($db:expr, $rows:expr, |$values:ident| $statement:expr) => {{
+        use $crate::db::KeptExt as _;
+        let rows = $rows;
+        match $db {
+            $crate::db::Db::Pg(conn) if rows.len() > 1 => {
+                let $values = rows;
+                $statement.execute(conn)?;
+            }
+            $crate::db::Db::Pg(conn) => {
+                for $values in rows {
+                    $statement.kept(1).execute(conn)?;
+                }
+            }
+            $crate::db::Db::Sqlite(conn) => {
+                for $values in rows {
+                    $statement.kept(1).execute(conn)?;
+                }
+            }
+        }
+    }};
+}
