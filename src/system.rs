@@ -3,6 +3,7 @@
 //!
 //! It must never know a scenario, and never show what lies outside the reader's facilities.
 
+mod alarm;
 mod purge;
 mod queries;
 mod state;

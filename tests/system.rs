@@ -12,8 +12,9 @@ use songhe::assembly::{Server, StartOptions};
 use songhe::config::Config;
 use songhe_kernel::http::Access;
 use songhe_kernel::identity::{NewUser, NodeKind, PasswordHash, Role, add_scope_node, create_user, grant_role};
-use songhe_kernel::schema::{effect, event};
+use songhe_kernel::schema::{effect, event, timer};
 use songhe_kernel::{EffectId, FacilityId, ManualClock, Moment, NewEvent, Tx};
+use songhe_registry::{FacilityKind, NewFacility};
 use songhe_testkit::{TestDb, both_databases};
 
 const PASSWORD: &str = "correct-horse";
@@ -91,6 +92,24 @@ impl House {
         let (status, text) = self.get(token, "/api/v1/system").await;
         assert_eq!(status, 200, "{text}");
         serde_json::from_str(&text).unwrap()
+    }
+}
+
+impl House {
+    /// Asks until the answer is as expected: the server looks after itself every ten seconds.
+    async fn eventually(&self, token: &str, path: &str, expected: impl Fn(&Value) -> bool) -> Value {
+        let mut text = String::new();
+        for _ in 0..300 {
+            let status;
+            (status, text) = self.get(token, path).await;
+            assert_eq!(status, 200, "{text}");
+            let value: Value = serde_json::from_str(&text).unwrap();
+            if expected(&value) {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{path} stays {text}");
     }
 }
 
@@ -206,6 +225,46 @@ both_databases! {
             state = house.state(&keeper).await;
         }
         assert!(attempted(&state), "{state}");
+        house.server.stop().await;
+    }
+
+    async fn what_was_given_up_is_an_incident_until_somebody_decides(db: TestDb) {
+        let house = house(&db).await;
+        let facility = house.server.db.write(|tx| {
+            let street = add_scope_node(tx, None, NodeKind::Region, "青松街道")?;
+            let new = NewFacility::new(street, FacilityKind::NursingHome, "nursing-home", "青松院", "青松院");
+            let facility = songhe_registry::create_facility(tx, &new, None)?;
+            let now = tx.now();
+            diesel::insert_into(timer::table)
+                .values((
+                    timer::key.eq("given-up"),
+                    timer::module.eq("system"),
+                    timer::kind.eq("unknown"),
+                    timer::facility_id.eq(Some(facility.0)),
+                    timer::data.eq("{}"),
+                    timer::due_at.eq(now),
+                    timer::attempts.eq(10),
+                    timer::parked_at.eq(Some(now)),
+                ))
+                .execute(tx.db())?;
+            Ok(facility)
+        });
+        let facility = facility.await.unwrap();
+        let keeper = house.token("keeper").await;
+        let list = format!("/api/v1/incidents?status=open&facility={facility}");
+        let found = house.eventually(&keeper, &list, |list| list["items"][0].is_object()).await;
+        assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+        assert_eq!(found["items"][0]["kind"], "system");
+        assert_eq!(found["items"][0]["cause"]["kind"], "parked_work");
+        let id = found["items"][0]["id"].as_str().unwrap();
+        let (_, page) = house.get(&keeper, &format!("/incidents/{id}")).await;
+        assert!(page.contains("background work"), "{page}");
+
+        assert_eq!(house.post(&keeper, "/api/v1/system/timers/given-up/unpark").await, 204);
+        let cleared = |incident: &Value| {
+            incident["story"].as_array().unwrap().iter().any(|line| line["kind"] == "cleared")
+        };
+        house.eventually(&keeper, &format!("/api/v1/incidents/{id}"), cleared).await;
         house.server.stop().await;
     }
 

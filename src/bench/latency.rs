@@ -1,7 +1,8 @@
 //! `songhe bench latency`: from a button's publish to a program that reads `/api/v1/stream`, at 200 messages a second;
-//! beside it, with the same messages at the same pace, a bare broker that only hands on.
+//! beside it, with the same messages at the same pace, a bare broker that only hands on, and one synced write of the disk.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use songhe_adapter_core::{DeviceKey, EventKind, Measure, Outbound};
 use songhe_adapter_mqtt::device::{self, Stamp};
 use songhe_broker::{Admission, BrokerSettings, Gate, Publish, Receipt, SignIn};
 use songhe_devices::register::{self, NewDevice, new_secret};
+use songhe_incidents::presence;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
-use songhe_kernel::{Database, SystemClock};
-use songhe_registry::{self as registry, FacilityKind, NewFacility};
+use songhe_kernel::{Database, SystemClock, UserId};
+use songhe_registry::{self as registry, FacilityKind, Job, NewFacility, NewShift, NewStaff};
 use tokio::sync::mpsc;
 
 use super::clients::{Client, connect, connect_all};
@@ -59,6 +61,7 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<(), 
     let names: Vec<(String, String)> =
         (0..buttons + SENSORS).map(|n| (format!("BENCH-{n:05}"), new_secret())).collect();
     let echo = echo(arguments, &names).await?;
+    let disk = synced_writes(folder)?;
     let songhe = songhe(arguments, &names, folder.to_owned()).await?;
     println!("songhe bench latency");
     println!(
@@ -68,12 +71,18 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<(), 
     println!("  clients         {} buttons, {SENSORS} sensors, one stream reader, all in this process", buttons);
     println!("  database        {}", arguments.database.as_deref().map_or("SQLite, synchronous=FULL", |_| "as given"));
     println!("  broker          embedded; QoS 1, acknowledged after the commit");
+    println!("  ladder          built in; its first rung reaches a live board");
     report("bare broker echo", &echo);
+    report("one synced write", &disk);
     report("button to stream", &songhe);
+    let ratio = |p: f64, limit: f64| percentile_ms(&songhe, p) / limit;
+    let durable = |p: f64| percentile_ms(&echo, p) + percentile_ms(&disk, p);
     println!(
-        "  ratio           p50 {:.1}, p99 {:.1} times the echo",
-        percentile_ms(&songhe, 0.5) / percentile_ms(&echo, 0.5),
-        percentile_ms(&songhe, 0.99) / percentile_ms(&echo, 0.99)
+        "  ratio           p50 {:.1}, p99 {:.1} times the echo; p50 {:.1}, p99 {:.1} times echo and synced write",
+        ratio(0.5, percentile_ms(&echo, 0.5)),
+        ratio(0.99, percentile_ms(&echo, 0.99)),
+        ratio(0.5, durable(0.5)),
+        ratio(0.99, durable(0.99))
     );
     Ok(())
 }
@@ -86,6 +95,19 @@ fn report(what: &str, sorted: &[f64]) {
         percentile_ms(sorted, 1.0),
         sorted.len()
     );
+}
+
+/// What one page appended to a file and synced takes on this disk: a call is told after such a write, an echo before.
+fn synced_writes(folder: &std::path::Path) -> Result<Vec<f64>, Failure> {
+    let mut file = std::fs::File::create(folder.join("limit"))?;
+    let mut samples = Vec::new();
+    for _ in 0..400 {
+        let start = Instant::now();
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        samples.push(start.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(sorted(samples))
 }
 
 /// Sends the messages at their pace; answers when each call was pressed, by its id.
@@ -183,13 +205,15 @@ async fn songhe(arguments: &Arguments, names: &[(String, String)], folder: PathB
     config.database.url =
         arguments.database.clone().unwrap_or_else(|| format!("sqlite:{}", folder.join("songhe.db").display()));
     let server = Server::start(&config, Arc::new(SystemClock::new()), StartOptions::default()).await?;
-    prepare(&server.db, names).await?;
+    let nurse = prepare(&server.db, names).await?;
+    let board = tokio::spawn(keep_board_live(server.db.clone(), nurse));
     let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
     let reading = read_stream(&http, &server.url).await?;
     let broker = server.mqtt.ok_or_else(|| Failure("The embedded broker did not start.".into()))?;
     let clients = connect_all(broker, names).await?;
     let pressed = send(arguments, names, &clients).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
+    board.abort();
     drop(clients);
     server.stop().await;
     let seen = reading.await?;
@@ -202,9 +226,10 @@ async fn songhe(arguments: &Arguments, names: &[(String, String)], folder: PathB
     Ok(samples)
 }
 
-async fn prepare(db: &Database, names: &[(String, String)]) -> Result<(), Failure> {
+/// A nurse on duty with a live board: the first rung reaches her, as in a house that is well kept.
+async fn prepare(db: &Database, names: &[(String, String)]) -> Result<UserId, Failure> {
     let hash = PasswordHash::make(PASSWORD)?;
-    let facility = db
+    let (facility, nurse) = db
         .write(move |tx| {
             let user = NewUser {
                 username: "bench".into(),
@@ -216,7 +241,13 @@ async fn prepare(db: &Database, names: &[(String, String)]) -> Result<(), Failur
             let region = registry::create_region(tx, None, "bench")?;
             grant_role(tx, user, Role::SystemAdmin, None)?;
             let new = NewFacility::new(region, FacilityKind::CareBedStation, "care-beds", "bench", "bench");
-            registry::create_facility(tx, &new, None)
+            let facility = registry::create_facility(tx, &new, None)?;
+            let staff = NewStaff { facility_id: facility, user_id: Some(user), name: "bench".into(), job: Job::Nurse };
+            let staff_id = registry::create_staff(tx, &staff, None)?;
+            let (starts_at, ends_at) = (tx.now().plus_seconds(-3_600), tx.now().plus_seconds(12 * 3_600));
+            let shift = NewShift { staff_id, duty: Job::Nurse, name: "bench".into(), starts_at, ends_at };
+            registry::add_shift(tx, &shift, None)?;
+            Ok((facility, user))
         })
         .await?;
     for chunk in names.chunks(100) {
@@ -239,7 +270,17 @@ async fn prepare(db: &Database, names: &[(String, String)]) -> Result<(), Failur
         })
         .await?;
     }
-    Ok(())
+    Ok(nurse)
+}
+
+async fn keep_board_live(db: Database, nurse: UserId) {
+    let mut every = tokio::time::interval(Duration::from_secs(10));
+    loop {
+        every.tick().await;
+        if let Err(error) = db.write(move |tx| presence::seen(tx, "bench", nurse, true)).await {
+            tracing::warn!(%error, "the board could not say that it is there");
+        }
+    }
 }
 
 type Seen = Vec<(String, Instant)>;

@@ -241,6 +241,23 @@ pub(super) fn count_parked_timers(db: &mut Db) -> Result<i64> {
     Ok(timer::table.filter(timer::parked_at.is_not_null()).count().get_result(db)?)
 }
 
+/// Events and timers that were given up, by facility.
+pub(super) fn parked_by_facility(db: &mut Db) -> Result<Vec<(Option<FacilityId>, i64)>> {
+    let mut all: Vec<(Option<FacilityId>, i64)> = retry::table
+        .inner_join(event::table.on(event::seq.eq(retry::event_seq)))
+        .filter(retry::parked_at.is_not_null())
+        .group_by(event::facility_id)
+        .select((event::facility_id, diesel::dsl::count_star()))
+        .load(db)?;
+    let timers: Vec<(Option<FacilityId>, i64)> = timer::table
+        .filter(timer::parked_at.is_not_null())
+        .group_by(timer::facility_id)
+        .select((timer::facility_id, diesel::dsl::count_star()))
+        .load(db)?;
+    all.extend(timers);
+    Ok(all)
+}
+
 fn plain(ids: &[FacilityId]) -> Vec<i64> {
     ids.iter().map(|id| id.0).collect()
 }

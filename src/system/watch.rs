@@ -6,6 +6,7 @@ use std::time::Duration;
 use songhe_kernel::{Database, Result};
 use tokio::sync::watch;
 
+use super::alarm::Alarm;
 use super::state::LONG_TRANSACTION_S;
 use super::{MODULE, System, Transport, queries};
 
@@ -14,9 +15,13 @@ const EVERY: Duration = Duration::from_secs(10);
 impl System {
     /// Looks every ten seconds until told to stop.
     pub(crate) async fn watch_database(self: Arc<Self>, db: Database, mut stop: watch::Receiver<bool>) {
+        let mut alarm = Alarm::default();
         while !*stop.borrow() {
             if let Err(error) = self.look(&db).await {
                 tracing::warn!(%error, "the server's figures could not be read");
+            }
+            if let Err(error) = alarm.look(&db).await {
+                tracing::error!(%error, "what an operator has to decide could not be told");
             }
             db.signal(MODULE);
             tokio::select! {

@@ -4,12 +4,14 @@
 //! The rungs are copied to the incident when it is raised, so that an edited ladder forgets none. One timer per
 //! incident stands at the next rung; it is set in the transaction that acts on the one before.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use serde_json::json;
 use songhe_kernel::effects::{Effect, NewEffect, Outcome};
-use songhe_kernel::{Db, EffectId, Moment, NewTimer, Result, Tx};
+use songhe_kernel::{Db, Moment, NewTimer, Result, Tx, each};
 
-use crate::ladders::{self, Rung};
+use crate::ladders::{self, Ladder, Rung};
 use crate::model::{Channel, IncidentId, Reason, Row, RungRow, RungState, Status, Target};
 use crate::reach::{self, Person, Reach, names};
 use crate::schema::{incident, incident_rung};
@@ -51,28 +53,26 @@ pub(crate) fn start_again(tx: &mut Tx<'_>, row: &Row) -> Result<()> {
 
 fn begin_round(tx: &mut Tx<'_>, row: &Row, round: i32) -> Result<()> {
     let ladder = ladders::for_incident(tx.db(), row.facility_id, &row.scenario, row.priority()?)?;
-    insert_rungs(tx, row.id, round, &ladder.rungs)?;
-    advance(tx, row, round, false)
-}
-
-fn insert_rungs(tx: &mut Tx<'_>, id: IncidentId, round: i32, rungs: &[Rung]) -> Result<()> {
     let now = tx.now();
-    for (position, rung) in (0i32..).zip(rungs) {
-        diesel::insert_into(incident_rung::table)
-            .values((
-                incident_rung::incident_id.eq(id.0),
-                incident_rung::round.eq(round),
-                incident_rung::position.eq(position),
-                incident_rung::target.eq(rung.target.as_str()),
-                incident_rung::rank.eq(rung.rank),
-                incident_rung::channel.eq(rung.channel.as_str()),
-                incident_rung::due_at.eq(now.plus_seconds(i64::from(rung.after_seconds))),
-                incident_rung::state.eq(RungState::Waiting.as_str()),
-                incident_rung::who.eq("[]"),
-            ))
-            .execute(tx.db())?;
-    }
-    Ok(())
+    let copy = |(position, rung): (i32, &Rung)| RungRow {
+        round,
+        position,
+        target: rung.target.as_str().to_owned(),
+        rank: rung.rank,
+        channel: rung.channel.as_str().to_owned(),
+        due_at: now.plus_seconds(i64::from(rung.after_seconds)),
+        state: RungState::Waiting.as_str().to_owned(),
+        reason: None,
+        done_at: None,
+        who: "[]".to_owned(),
+        effect_id: None,
+    };
+    let mut climb = Climb::new(row, (0i32..).zip(&ladder.rungs).map(copy).collect());
+    climb.advance(tx, false)?;
+    // Stored once, as it stands after the first step: this is the transaction that opens the incident.
+    climb.insert_rungs(tx)?;
+    let repeat_seconds = Some(ladder.repeat_seconds);
+    climb.finish(tx, row.repeats, repeat_seconds)
 }
 
 /// The rungs of an incident, in order; of one round.
@@ -90,151 +90,192 @@ pub(crate) fn on_timer(tx: &mut Tx<'_>, id: IncidentId, due_at: Moment) -> Resul
     if !row.status()?.is_unanswered() {
         return Ok(());
     }
-    let waiting = rungs(tx.db(), id, row.round)?.iter().any(|rung| rung.state == RungState::Waiting.as_str());
-    if !waiting {
-        return repeat(tx, &row);
+    let mut climb = Climb::new(&row, rungs(tx.db(), id, row.round)?);
+    if climb.next_due().is_none() {
+        return repeat(tx, climb);
     }
-    follow_clock(tx, &row, due_at)?;
+    climb.follow_clock(tx, due_at)?;
     // The timer stands at the next rung's time: it is due whatever the wall clock says by now.
-    advance(tx, &row, row.round, true)?;
+    climb.advance(tx, true)?;
+    climb.finish(tx, row.repeats, None)?;
     touch(tx, id)
 }
 
-/// The timer fired before its wall-clock time: the clock was set back. The rungs that wait move along with it, so that
-/// the next one is as far away as the ladder says, not an hour more.
-fn follow_clock(tx: &mut Tx<'_>, row: &Row, due_at: Moment) -> Result<()> {
-    let back = due_at.since(tx.now());
-    if back < CLOCK_SLACK {
-        return Ok(());
-    }
-    for rung in rungs(tx.db(), row.id, row.round)? {
-        if rung.state == RungState::Waiting.as_str() {
-            diesel::update(incident_rung::table.find((row.id.0, row.round, rung.position)))
-                .set(incident_rung::due_at.eq(rung.due_at.plus(-back)))
-                .execute(tx.db())?;
-        }
-    }
-    Ok(())
-}
-
-/// Acts on every rung that is due, and on the next ones as long as nobody was reached; then sets the timer. Rungs of one
-/// time belong together: one of them that reaches somebody is enough to wait for the next time.
-fn advance(tx: &mut Tx<'_>, row: &Row, round: i32, first_is_due: bool) -> Result<()> {
-    let now = tx.now();
-    let mut reached = !first_is_due;
-    let mut time = None;
-    let all = rungs(tx.db(), row.id, round)?;
-    for rung in all.iter().filter(|rung| rung.state == RungState::Waiting.as_str()) {
-        if time != Some(rung.due_at) {
-            if rung.due_at > now && reached {
-                break;
-            }
-            time = Some(rung.due_at);
-            reached = false;
-        }
-        reached |= act(tx, row, round, rung)?;
-    }
-    set_timer(tx, row, round)
-}
-
-fn set_timer(tx: &mut Tx<'_>, row: &Row, round: i32) -> Result<()> {
-    let now = tx.now();
-    let all = rungs(tx.db(), row.id, round)?;
-    let next = all.iter().find(|rung| rung.state == RungState::Waiting.as_str()).map(|rung| rung.due_at);
-    let due_at = match next {
-        Some(due_at) => due_at,
-        None => {
-            let reached = all.iter().any(|rung| matches!(rung.state.as_str(), "told" | "sending"));
-            if !reached {
-                story::add(tx, row.id, None, &Fact::Exhausted)?;
-            }
-            let ladder = ladders::for_incident(tx.db(), row.facility_id, &row.scenario, row.priority()?)?;
-            let pace = i64::from(ladder.repeat_seconds);
-            now.plus_seconds(if row.repeats >= FAST_REPEATS { pace.max(SLOW_REPEAT_S) } else { pace })
-        }
-    };
-    tx.set_timer(NewTimer {
-        key: timer_key(row.id),
-        module: MODULE,
-        kind: TIMER,
-        facility: Some(row.facility_id),
-        data: json!({ "incident": row.id }),
-        due_at,
-    })
-}
-
 /// The whole ladder was climbed and nobody answered: everybody is told again.
-fn repeat(tx: &mut Tx<'_>, row: &Row) -> Result<()> {
+fn repeat(tx: &mut Tx<'_>, mut climb: Climb<'_>) -> Result<()> {
+    let row = climb.row;
     let times = row.repeats + 1;
     diesel::update(incident::table.find(row.id.0))
         .set((incident::repeats.eq(times), incident::version.eq(incident::version + 1)))
         .execute(tx.db())?;
-    story::add(tx, row.id, None, &Fact::Repeated { times })?;
-    for rung in rungs(tx.db(), row.id, row.round)? {
-        act(tx, row, row.round, &rung)?;
+    climb.facts.push(Fact::Repeated { times });
+    for at in 0..climb.rungs.len() {
+        climb.act(tx, at)?;
     }
+    climb.finish(tx, times, None)?;
     let row = story::row(tx.db(), row.id)?;
-    set_timer(tx, &row, row.round)?;
     story::publish(tx, &row, "incidents.incident.told", None)
 }
 
-/// Tells a rung, or passes it. Answers whether it reached somebody (or a message is on its way).
-fn act(tx: &mut Tx<'_>, row: &Row, round: i32, rung: &RungRow) -> Result<bool> {
-    let target: Target = rung.target.parse()?;
-    let channel: Channel = rung.channel.parse()?;
-    let reach = reach::find(tx, row, target, rung.rank, channel)?;
-    let (state, reason, effect, who) = match reach {
-        Reach::Nobody(reason, who) => (RungState::Passed, Some(reason), None, who),
-        Reach::Board(who) => (RungState::Told, None, None, who),
-        Reach::Webhook { endpoint, who } => {
-            let message = webhook::message(tx, row, target, &who)?;
-            let id = tx.enqueue_effect(NewEffect {
-                module: MODULE,
-                kind: webhook::KIND,
-                subject: row.id.to_string(),
-                facility: Some(row.facility_id),
-                target: webhook::address(endpoint),
-                payload: message,
-                valid_until: tx.now().plus_seconds(MESSAGE_VALID_S),
-            })?;
-            (RungState::Sending, None, Some(id), who)
-        }
-    };
-    mark(tx, row.id, round, rung.position, state, reason, effect, &who)?;
-    let who = names(&who);
-    let fact = match (state, reason, effect) {
-        (RungState::Told, _, _) => Fact::Told { target, channel, who },
-        (_, _, Some(effect)) => Fact::Sending { target, who, effect: effect.to_string() },
-        (_, reason, None) => Fact::Passed { target, channel, who, reason: reason.unwrap_or(Reason::Nobody) },
-    };
-    story::add(tx, row.id, None, &fact)?;
-    if state == RungState::Told {
-        mark_notified(tx, row.id)?;
-    }
-    Ok(state != RungState::Passed)
+/// One step on the ladder of one incident: the rungs as they stand, what changed in them, and what is to be told of it.
+struct Climb<'r> {
+    row: &'r Row,
+    rungs: Vec<RungRow>,
+    /// Places in `rungs` that are not stored as they are here.
+    changed: BTreeSet<usize>,
+    facts: Vec<Fact>,
 }
 
-#[allow(clippy::too_many_arguments)] // one column each
-fn mark(
-    tx: &mut Tx<'_>,
-    id: IncidentId,
-    round: i32,
-    position: i32,
-    state: RungState,
-    reason: Option<Reason>,
-    effect: Option<EffectId>,
-    who: &[Person],
-) -> Result<()> {
-    let now = tx.now();
-    diesel::update(incident_rung::table.find((id.0, round, position)))
-        .set((
-            incident_rung::state.eq(state.as_str()),
-            incident_rung::reason.eq(reason.map(Reason::as_str)),
-            incident_rung::done_at.eq(now),
-            incident_rung::who.eq(serde_json::to_string(who)?),
-            incident_rung::effect_id.eq(effect.map(|id| id.0)),
-        ))
-        .execute(tx.db())?;
+impl<'r> Climb<'r> {
+    fn new(row: &'r Row, rungs: Vec<RungRow>) -> Self {
+        Self { row, rungs, changed: BTreeSet::new(), facts: Vec::new() }
+    }
+
+    /// When the next rung is told; `None`: all are done with.
+    fn next_due(&self) -> Option<Moment> {
+        self.rungs.iter().find(|rung| rung.is(RungState::Waiting)).map(|rung| rung.due_at)
+    }
+
+    /// The timer fired before its wall-clock time: the clock was set back. The rungs that wait move along with it, so
+    /// that the next one is as far away as the ladder says, not an hour more.
+    fn follow_clock(&mut self, tx: &Tx<'_>, due_at: Moment) -> Result<()> {
+        let back = due_at.since(tx.now());
+        if back >= CLOCK_SLACK {
+            for (at, rung) in self.rungs.iter_mut().enumerate().filter(|(_, rung)| rung.is(RungState::Waiting)) {
+                rung.due_at = rung.due_at.plus(-back);
+                self.changed.insert(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on every rung that is due, and on the next ones as long as nobody was reached. Rungs of one time belong
+    /// together: one of them that reaches somebody is enough to wait for the next time.
+    fn advance(&mut self, tx: &mut Tx<'_>, first_is_due: bool) -> Result<()> {
+        let now = tx.now();
+        let mut reached = !first_is_due;
+        let mut time = None;
+        for at in 0..self.rungs.len() {
+            let Some(rung) = self.rungs.get(at).filter(|rung| rung.is(RungState::Waiting)) else { continue };
+            if time != Some(rung.due_at) {
+                if rung.due_at > now && reached {
+                    break;
+                }
+                time = Some(rung.due_at);
+                reached = false;
+            }
+            reached |= self.act(tx, at)?;
+        }
+        Ok(())
+    }
+
+    /// Tells a rung, or passes it. Answers whether it reached somebody (or a message is on its way).
+    fn act(&mut self, tx: &mut Tx<'_>, at: usize) -> Result<bool> {
+        let row = self.row;
+        let Some(rung) = self.rungs.get_mut(at) else { return Ok(false) };
+        let target: Target = rung.target.parse()?;
+        let channel: Channel = rung.channel.parse()?;
+        rung.effect_id = None;
+        let who = match reach::find(tx, row, target, rung.rank, channel)? {
+            Reach::Nobody(reason, who) => {
+                rung.set(tx, RungState::Passed, Some(reason));
+                self.facts.push(Fact::Passed { target, channel, who: names(&who), reason });
+                who
+            }
+            Reach::Board(who) => {
+                rung.set(tx, RungState::Told, None);
+                self.facts.push(Fact::Told { target, channel, who: names(&who) });
+                who
+            }
+            Reach::Webhook { endpoint, who } => {
+                let message = webhook::message(tx, row, target, &who)?;
+                let effect = tx.enqueue_effect(NewEffect {
+                    module: MODULE,
+                    kind: webhook::KIND,
+                    subject: row.id.to_string(),
+                    facility: Some(row.facility_id),
+                    target: webhook::address(endpoint),
+                    payload: message,
+                    valid_until: tx.now().plus_seconds(MESSAGE_VALID_S),
+                })?;
+                rung.set(tx, RungState::Sending, None);
+                rung.effect_id = Some(effect.0);
+                self.facts.push(Fact::Sending { target, who: names(&who), effect: effect.to_string() });
+                who
+            }
+        };
+        rung.who = serde_json::to_string(&who)?;
+        let passed = rung.is(RungState::Passed);
+        self.changed.insert(at);
+        Ok(!passed)
+    }
+
+    fn insert_rungs(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+        let of = incident_rung::incident_id.eq(self.row.id.0);
+        let rows: Vec<_> = self.rungs.iter().map(|rung| (of, rung)).collect();
+        each!(tx.db(), |conn| diesel::insert_into(incident_rung::table).values(rows).execute(conn)?);
+        self.changed.clear();
+        Ok(())
+    }
+
+    /// Stores what changed, sets the timer at what comes next, tells the story.
+    fn finish(mut self, tx: &mut Tx<'_>, repeats: i32, repeat_seconds: Option<i32>) -> Result<()> {
+        for at in std::mem::take(&mut self.changed) {
+            if let Some(rung) = self.rungs.get(at) {
+                save(tx, self.row.id, rung)?;
+            }
+        }
+        let due_at = match self.next_due() {
+            Some(due_at) => due_at,
+            None => {
+                if !self.rungs.iter().any(RungRow::reached) {
+                    self.facts.push(Fact::Exhausted);
+                }
+                let pace = i64::from(match repeat_seconds {
+                    Some(seconds) => seconds,
+                    None => self.ladder(tx)?.repeat_seconds,
+                });
+                tx.now().plus_seconds(if repeats >= FAST_REPEATS { pace.max(SLOW_REPEAT_S) } else { pace })
+            }
+        };
+        story::add_all(tx, self.row.id, &self.facts)?;
+        if self.facts.iter().any(|fact| matches!(fact, Fact::Told { .. })) {
+            mark_notified(tx, self.row.id)?;
+        }
+        tx.set_timer(NewTimer {
+            key: timer_key(self.row.id),
+            module: MODULE,
+            kind: TIMER,
+            facility: Some(self.row.facility_id),
+            data: json!({ "incident": self.row.id }),
+            due_at,
+        })
+    }
+
+    fn ladder(&self, tx: &mut Tx<'_>) -> Result<Ladder> {
+        ladders::for_incident(tx.db(), self.row.facility_id, &self.row.scenario, self.row.priority()?)
+    }
+}
+
+impl RungRow {
+    fn is(&self, state: RungState) -> bool {
+        self.state == state.as_str()
+    }
+
+    /// Whether somebody was told, or a message is on its way.
+    fn reached(&self) -> bool {
+        self.is(RungState::Told) || self.is(RungState::Sending)
+    }
+
+    fn set(&mut self, tx: &Tx<'_>, state: RungState, reason: Option<Reason>) {
+        self.state = state.as_str().to_owned();
+        self.reason = reason.map(|reason| reason.as_str().to_owned());
+        self.done_at = Some(tx.now());
+    }
+}
+
+fn save(tx: &mut Tx<'_>, id: IncidentId, rung: &RungRow) -> Result<()> {
+    diesel::update(incident_rung::table.find((id.0, rung.round, rung.position))).set(rung).execute(tx.db())?;
     Ok(())
 }
 
@@ -274,19 +315,20 @@ pub(crate) fn on_effect(tx: &mut Tx<'_>, effect: &Effect, outcome: &Outcome) -> 
     if let Some(fact) = fact.filter(|_| tell) {
         story::add(tx, id, None, &fact)?;
     }
-    if let Some(RungRow { round, position, target, who, state, .. }) = found {
-        let who: Vec<Person> = serde_json::from_str(&who)?;
-        let target: Target = target.parse()?;
-        match (outcome, state.as_str()) {
-            (Outcome::Delivered, _) => {
-                mark(tx, id, round, position, RungState::Told, None, Some(effect.id), &who)?;
-                story::add(tx, id, None, &Fact::Told { target, channel: Channel::Webhook, who: names(&who) })?;
+    if let Some(mut rung) = found {
+        match outcome {
+            Outcome::Delivered => {
+                rung.set(tx, RungState::Told, None);
+                save(tx, id, &rung)?;
+                let who: Vec<Person> = serde_json::from_str(&rung.who)?;
+                let (target, channel) = (rung.target.parse()?, Channel::Webhook);
+                story::add(tx, id, None, &Fact::Told { target, channel, who: names(&who) })?;
                 mark_notified(tx, id)?;
             }
-            (_, "sending") => {
-                let reason = Some(Reason::ChannelFailed);
-                mark(tx, id, round, position, RungState::Passed, reason, Some(effect.id), &who)?;
-                go_on(tx, id, round, position)?;
+            _ if rung.is(RungState::Sending) => {
+                rung.set(tx, RungState::Passed, Some(Reason::ChannelFailed));
+                save(tx, id, &rung)?;
+                go_on(tx, id, &rung)?;
             }
             _ => {}
         }
@@ -295,24 +337,21 @@ pub(crate) fn on_effect(tx: &mut Tx<'_>, effect: &Effect, outcome: &Outcome) -> 
 }
 
 /// A rung turned out to reach nobody: unless another one of its time did, the next is told now.
-fn go_on(tx: &mut Tx<'_>, id: IncidentId, round: i32, position: i32) -> Result<()> {
+fn go_on(tx: &mut Tx<'_>, id: IncidentId, passed: &RungRow) -> Result<()> {
     let row = story::row(tx.db(), id)?;
-    if !row.status()?.is_unanswered() || row.round != round {
+    if !row.status()?.is_unanswered() || row.round != passed.round {
         return Ok(());
     }
-    let all = rungs(tx.db(), id, round)?;
-    let time = all.iter().find(|rung| rung.position == position).map(|rung| rung.due_at);
-    let reached = all
-        .iter()
-        .filter(|rung| Some(rung.due_at) == time)
-        .any(|rung| matches!(rung.state.as_str(), "told" | "sending"));
-    let waiting = all.iter().any(|rung| rung.state == RungState::Waiting.as_str());
-    let any = all.iter().any(|rung| matches!(rung.state.as_str(), "told" | "sending"));
-    match (waiting, reached, any) {
-        (true, false, _) => advance(tx, &row, round, true),
-        (false, _, false) => story::add(tx, id, None, &Fact::Exhausted),
-        _ => Ok(()),
+    let mut climb = Climb::new(&row, rungs(tx.db(), id, row.round)?);
+    if climb.next_due().is_some() {
+        if !climb.rungs.iter().any(|rung| rung.due_at == passed.due_at && rung.reached()) {
+            climb.advance(tx, true)?;
+            climb.finish(tx, row.repeats, None)?;
+        }
+    } else if !climb.rungs.iter().any(RungRow::reached) {
+        story::add(tx, id, None, &Fact::Exhausted)?;
     }
+    Ok(())
 }
 
 fn touch(tx: &mut Tx<'_>, id: IncidentId) -> Result<()> {

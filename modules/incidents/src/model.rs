@@ -174,8 +174,8 @@ impl Kind {
 }
 
 /// An incident as stored.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = incident)]
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = incident, treat_none_as_default_value = false)]
 pub struct Row {
     pub id: IncidentId,
     pub facility_id: FacilityId,
@@ -245,10 +245,11 @@ pub struct Resolution {
 }
 
 /// A line of an incident's story.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = incident_entry)]
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = incident_entry, treat_none_as_default_value = false)]
 pub struct Entry {
     pub id: i64,
+    pub incident_id: IncidentId,
     pub at: Moment,
     pub kind: String,
     pub actor_id: Option<UserId>,
@@ -256,8 +257,9 @@ pub struct Entry {
 }
 
 /// A step of the ladder an incident climbs.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = incident_rung)]
+#[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = incident_rung, primary_key(incident_id, round, position))]
+#[diesel(treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct RungRow {
     pub round: i32,
     pub position: i32,

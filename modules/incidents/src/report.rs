@@ -74,59 +74,66 @@ pub fn report(tx: &mut Tx<'_>, report: &Report) -> Result<Reported> {
     if let Some(row) = find_open(tx.db(), &key)? {
         return join(tx, &row, report);
     }
-    let id = IncidentId(tx.next_id());
-    if insert(tx, id, &key, report)? == 0 {
+    let row = row(tx, report)?;
+    if insert(tx, &key, &row)? == 0 {
         // Another server was first, between our look and our insert.
         let row = find_open(tx.db(), &key)?.ok_or_else(|| songhe_kernel::Error::internal("open incident vanished"))?;
         return join(tx, &row, report);
     }
-    story::add(tx, id, None, &Fact::Raised { source: report.source.clone(), delayed_s: report.delayed_s() })?;
-    let row = story::row(tx.db(), id)?;
+    let raised = Fact::Raised { source: report.source.clone(), delayed_s: report.delayed_s() };
+    story::add(tx, row.id, None, &raised)?;
     climb::start(tx, &row)?;
     story::publish(tx, &row, "incidents.incident.raised", None)?;
-    Ok(Reported { incident: id, opened: true })
+    Ok(Reported { incident: row.id, opened: true })
 }
 
 fn find_open(db: &mut Db, key: &str) -> Result<Option<Row>> {
     Ok(incident::table.filter(incident::open_key.eq(key)).select(Row::as_select()).first(db).optional()?)
 }
 
-fn insert(tx: &mut Tx<'_>, id: IncidentId, key: &str, report: &Report) -> Result<usize> {
-    let priority = report.priority.unwrap_or_else(|| report.kind.usual_priority());
-    let cause = serde_json::to_string(&report.cause)?;
+fn insert(tx: &mut Tx<'_>, key: &str, row: &Row) -> Result<usize> {
     Ok(diesel::insert_into(incident::table)
-        .values((
-            (
-                incident::id.eq(id.0),
-                incident::open_key.eq(key),
-                incident::facility_id.eq(report.facility.0),
-                incident::scenario.eq(&report.scenario),
-                incident::kind.eq(report.kind.as_str()),
-                incident::priority.eq(priority.as_str()),
-                incident::status.eq(Status::Raised.as_str()),
-                incident::place_id.eq(report.place.map(|id| id.0)),
-                incident::place_label.eq(&report.place_label),
-                incident::resident_id.eq(report.resident.map(|id| id.0)),
-            ),
-            (
-                incident::device_id.eq(report.device),
-                incident::source.eq(&report.source),
-                incident::detail.eq(&report.detail),
-                incident::cause.eq(cause),
-                incident::observed_at.eq(report.observed_at),
-                incident::raised_at.eq(tx.now()),
-                incident::delayed_s.eq(report.delayed_s()),
-                incident::presses.eq(1),
-                incident::last_signal_at.eq(tx.now()),
-                incident::round.eq(1),
-                incident::repeats.eq(0),
-                incident::version.eq(1),
-            ),
-        ))
+        .values((incident::open_key.eq(key), row))
         .on_conflict(incident::open_key)
         .do_nothing()
         .both()
         .execute(tx.db())?)
+}
+
+fn row(tx: &Tx<'_>, report: &Report) -> Result<Row> {
+    let now = tx.now();
+    Ok(Row {
+        id: IncidentId(tx.next_id()),
+        facility_id: report.facility,
+        scenario: report.scenario.clone(),
+        kind: report.kind.as_str().to_owned(),
+        priority: report.priority.unwrap_or_else(|| report.kind.usual_priority()).as_str().to_owned(),
+        status: Status::Raised.as_str().to_owned(),
+        place_id: report.place,
+        place_label: report.place_label.clone(),
+        resident_id: report.resident,
+        device_id: report.device,
+        source: report.source.clone(),
+        detail: report.detail.clone(),
+        cause: Some(serde_json::to_string(&report.cause)?),
+        observed_at: report.observed_at,
+        raised_at: now,
+        delayed_s: report.delayed_s(),
+        presses: 1,
+        last_signal_at: now,
+        round: 1,
+        repeats: 0,
+        notified_at: None,
+        acknowledged_at: None,
+        acknowledged_by: None,
+        arrived_at: None,
+        arrived_by: None,
+        resolved_at: None,
+        resolved_by: None,
+        outcome: None,
+        resolution: None,
+        version: 1,
+    })
 }
 
 /// A further signal of an open incident: counted; if somebody had answered and it calls again, it sounds again.

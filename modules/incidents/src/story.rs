@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use songhe_kernel::{Db, Error, Moment, NewEvent, Result, Tx, UserId};
+use songhe_kernel::{Db, Error, Moment, NewEvent, Result, Tx, UserId, each};
 
 use crate::model::{Channel, Entry, IncidentId, Reason, Resolution, Row, Target};
 use crate::schema::{incident, incident_entry};
@@ -93,18 +93,32 @@ impl Fact {
 }
 
 pub(crate) fn add(tx: &mut Tx<'_>, incident: IncidentId, actor: Option<UserId>, fact: &Fact) -> Result<()> {
-    let data = serde_json::to_string(fact)?;
-    diesel::insert_into(incident_entry::table)
-        .values((
-            incident_entry::id.eq(tx.next_id()),
-            incident_entry::incident_id.eq(incident.0),
-            incident_entry::at.eq(tx.now()),
-            incident_entry::kind.eq(fact.kind()),
-            incident_entry::actor_id.eq(actor.map(|id| id.0)),
-            incident_entry::data.eq(data),
-        ))
-        .execute(tx.db())?;
+    let entry = entry(tx, incident, actor, fact)?;
+    diesel::insert_into(incident_entry::table).values(&entry).execute(tx.db())?;
     Ok(())
+}
+
+/// Facts of one moment, in order, that no person did.
+pub(crate) fn add_all(tx: &mut Tx<'_>, incident: IncidentId, facts: &[Fact]) -> Result<()> {
+    if let [fact] = facts {
+        return add(tx, incident, None, fact);
+    }
+    let entries = facts.iter().map(|fact| entry(tx, incident, None, fact)).collect::<Result<Vec<_>>>()?;
+    if !entries.is_empty() {
+        each!(tx.db(), |conn| diesel::insert_into(incident_entry::table).values(&entries).execute(conn)?);
+    }
+    Ok(())
+}
+
+fn entry(tx: &Tx<'_>, incident: IncidentId, actor: Option<UserId>, fact: &Fact) -> Result<Entry> {
+    Ok(Entry {
+        id: tx.next_id(),
+        incident_id: incident,
+        at: tx.now(),
+        kind: fact.kind().to_owned(),
+        actor_id: actor,
+        data: serde_json::to_string(fact)?,
+    })
 }
 
 pub fn entries(db: &mut Db, incident: IncidentId) -> Result<Vec<Entry>> {

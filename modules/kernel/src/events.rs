@@ -303,9 +303,17 @@ fn pass_or_keep(tx: &mut Tx<'_>, module: &dyn Module, event: &Event) -> Result<(
     Ok(())
 }
 
+const MAX_BACKOFF_S: i64 = 300;
+
 /// 1, 2, 4 … seconds, at most five minutes.
 pub(crate) fn backoff_s(attempts: i32) -> i64 {
-    1i64.checked_shl(attempts.clamp(0, 20).cast_unsigned()).unwrap_or(300).min(300)
+    1i64.checked_shl(attempts.clamp(0, 20).cast_unsigned()).unwrap_or(MAX_BACKOFF_S).min(MAX_BACKOFF_S)
+}
+
+/// The latest time that an attempt can be set for. One that stands at a later time was set before the clock was set back,
+/// and is due: waiting for the clock to catch up would hold its subject for as long.
+pub(crate) fn latest_attempt(now: Moment) -> Moment {
+    now.plus_seconds(MAX_BACKOFF_S)
 }
 
 /// Handles one kept event that is due and has none of its subject before it. `false` when there is none.
@@ -321,7 +329,8 @@ pub(crate) fn retry_one(tx: &mut Tx<'_>, modules: &Modules) -> Result<bool> {
                 .select(earlier.field(retry::id)),
         ));
         let due = retry::table
-            .filter(retry::parked_at.is_null().and(retry::next_at.le(now)))
+            .filter(retry::parked_at.is_null())
+            .filter(retry::next_at.le(now).or(retry::next_at.gt(latest_attempt(now))))
             .filter(none_before)
             .order(retry::id.asc())
             .select((retry::id, retry::module, retry::event_seq, retry::attempts))
@@ -370,7 +379,8 @@ fn is_behind(db: &mut Db, module: &str, epoch_now: i64) -> Result<bool> {
 
 fn retries_are_due(db: &mut Db, now: Moment) -> Result<bool> {
     let due: Option<i64> = retry::table
-        .filter(retry::parked_at.is_null().and(retry::next_at.le(now)))
+        .filter(retry::parked_at.is_null())
+        .filter(retry::next_at.le(now).or(retry::next_at.gt(latest_attempt(now))))
         .select(retry::id)
         .first(db)
         .optional()?;

@@ -15,7 +15,7 @@ use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, FacilityId, Moment, Result, Text, UserId};
 use songhe_registry::{self as registry, Resident, Sex};
 
-use crate::model::{Kind, Row};
+use crate::model::Row;
 
 pub(crate) fn routes() -> Vec<Route> {
     let mut all = board::routes();
@@ -78,13 +78,17 @@ fn home_facility(db: &mut Db, user: UserId, scope: &Scope) -> Result<Option<Faci
 /// What an incident says for itself, in the reader's language where Songhe raised it.
 fn detail_words(ctx: &Ctx, row: &Row) -> String {
     let cause = cause(row);
-    let gaps = cause.get("gaps").and_then(serde_json::Value::as_array);
-    match gaps {
-        Some(gaps) if row.kind == Kind::System.as_str() => {
-            ctx.say(&Text::key("incidents-gaps-detail").arg("n", gaps.len()))
+    let number = |name: &str| cause.get(name).and_then(serde_json::Value::as_i64).unwrap_or_default();
+    let text = match cause.get("kind").and_then(serde_json::Value::as_str) {
+        Some("ladder_gaps") => {
+            let gaps = cause.get("gaps").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
+            Text::key("incidents-gaps-detail").arg("n", gaps)
         }
-        _ => row.detail.clone(),
-    }
+        Some("long_transaction") => Text::key("incidents-system-long-transaction").arg("n", number("n")),
+        Some("parked_work") => Text::key("incidents-system-parked-work").arg("n", number("n")),
+        _ => return row.detail.clone(),
+    };
+    ctx.say(&text)
 }
 
 /// The observation as stored; null when there is none.

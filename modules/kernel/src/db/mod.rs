@@ -219,7 +219,11 @@ impl Database {
         let connections = settings.connections.max(1);
         let lanes = match kind {
             Kind::Sqlite => Lanes::Sqlite {
-                writer: writer::Writer::start(pool::connect(&settings.url, pool::Role::Write)?, shared.clone())?,
+                writer: writer::Writer::start(
+                    pool::connect(&settings.url, pool::Role::Write)?,
+                    pool::connect(&settings.url, pool::Role::Write)?,
+                    shared.clone(),
+                )?,
                 readers: pool::open(&settings.url, pool::Role::Read, connections)?,
             },
             Kind::Postgres => Lanes::Postgres {

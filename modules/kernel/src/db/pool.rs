@@ -42,8 +42,10 @@ pub(super) fn connect(url: &str, role: Role) -> Result<Db> {
                 "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
                  PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;",
             )?;
-            if role == Role::Read {
-                conn.batch_execute("PRAGMA query_only=ON;")?;
+            match role {
+                Role::Read => conn.batch_execute("PRAGMA query_only=ON;")?,
+                // A thread of its own empties the log (see `writer`); this is for the rest that it never catches up with.
+                Role::Write => conn.batch_execute("PRAGMA wal_autocheckpoint=4000;")?,
             }
             Ok(Db::Sqlite(conn))
         }

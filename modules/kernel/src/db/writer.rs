@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use diesel::Connection;
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -23,6 +24,8 @@ use crate::error::{Error, Result, Text};
 const GROUP_TIME: Duration = Duration::from_millis(5);
 /// An operation that holds the writer longer delays an emergency: it is logged.
 const SLOW: Duration = Duration::from_millis(50);
+/// Commits between two checkpoints: about 1,000 pages of the log.
+const CHECKPOINT_EVERY: u64 = 200;
 /// A bound on what may wait. Callers beyond it are told that the server is busy.
 const MAX_WAITING: usize = 20_000;
 
@@ -73,12 +76,18 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(db: Db, shared: Arc<Shared>) -> Result<Self> {
+    /// `checkpoints` is a connection of its own, for the thread that empties the write-ahead log.
+    pub(super) fn start(db: Db, checkpoints: Db, shared: Arc<Shared>) -> Result<Self> {
         let inbox = Arc::new(Inbox::default());
         let theirs = inbox.clone();
+        let (wake, woken) = sync_channel(1);
+        std::thread::Builder::new()
+            .name("sqlite-checkpoint".into())
+            .spawn(move || checkpoint(checkpoints, &woken))
+            .map_err(Error::internal)?;
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || serve(&theirs, db, &shared))
+            .spawn(move || serve(&theirs, db, &shared, &wake))
             .map_err(Error::internal)?;
         Ok(Self { inbox, thread: Some(thread) })
     }
@@ -132,7 +141,17 @@ impl Drop for Writer {
     }
 }
 
-fn serve(inbox: &Inbox, mut db: Db, shared: &Shared) {
+/// Moves what was committed from the log into the database file, so that no commit has to: an emergency would wait for
+/// it. Ends with the writer.
+fn checkpoint(mut db: Db, woken: &Receiver<()>) {
+    while woken.recv().is_ok() {
+        if let Err(error) = db.batch_execute("PRAGMA wal_checkpoint(PASSIVE)") {
+            tracing::warn!(%error, "the write-ahead log could not be emptied");
+        }
+    }
+}
+
+fn serve(inbox: &Inbox, mut db: Db, shared: &Shared, checkpoint: &SyncSender<()>) {
     loop {
         let first = {
             let mut queues = inbox.queues.lock();
@@ -147,6 +166,10 @@ fn serve(inbox: &Inbox, mut db: Db, shared: &Shared) {
             }
         };
         group(inbox, &mut db, shared, first);
+        if inbox.commits.load(Ordering::Relaxed).is_multiple_of(CHECKPOINT_EVERY) {
+            // One that runs already sees this commit or the next call does.
+            let _ = checkpoint.try_send(());
+        }
     }
 }
 

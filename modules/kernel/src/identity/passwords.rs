@@ -1,9 +1,10 @@
-//! Passwords: argon2id, hashed outside transactions and a few at a time (each takes 19 MiB and some 30 ms).
+//! Passwords: argon2id, hashed outside transactions and one at a time (each takes 19 MiB and some 30 ms).
 
 use std::sync::Arc;
 
-use argon2::Argon2;
-use argon2::password_hash::{self, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::password_hash::{self, Output, ParamsString, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use parking_lot::Mutex;
 use rand::RngCore;
 use tokio::sync::Semaphore;
 
@@ -11,8 +12,19 @@ use crate::error::{Error, Result, Text};
 
 const MIN_CHARS: usize = 8;
 const MAX_BYTES: usize = 256;
-/// Hashes at once: bounds the memory that a burst of sign-ins can take.
-const AT_ONCE: usize = 2;
+/// The memory that hashes are made in. Taken anew for each, it would stay with the allocator, once for every thread
+/// that ever hashed; this is taken once.
+static MEMORY: Mutex<Vec<Block>> = Mutex::new(Vec::new());
+
+fn hash(argon2: &Argon2<'_>, password: &str, salt: Salt<'_>, length: usize) -> password_hash::Result<Output> {
+    let mut bytes = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut bytes)?;
+    let mut memory = MEMORY.lock();
+    memory.resize(argon2.params().block_count(), Block::default());
+    Output::init_with(length, |out| {
+        Ok(argon2.hash_password_into_with_memory(password.as_bytes(), salt, out, memory.as_mut_slice())?)
+    })
+}
 
 /// An argon2id hash in PHC text form.
 #[derive(Clone)]
@@ -33,8 +45,16 @@ impl PasswordHash {
         let mut salt = [0; 16];
         rand::rng().fill_bytes(&mut salt);
         let salt = SaltString::encode_b64(&salt).map_err(Error::internal)?;
-        let hash = Argon2::default().hash_password(password.as_bytes(), &salt).map_err(Error::internal)?;
-        Ok(Self(hash.to_string()))
+        let argon2 = Argon2::default();
+        let output = hash(&argon2, password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN).map_err(Error::internal)?;
+        let phc = password_hash::PasswordHash {
+            algorithm: Algorithm::default().ident(),
+            version: Some(Version::default().into()),
+            params: ParamsString::try_from(argon2.params()).map_err(Error::internal)?,
+            salt: Some(salt.as_salt()),
+            hash: Some(output),
+        };
+        Ok(Self(phc.to_string()))
     }
 
     pub(super) fn from_stored(text: String) -> Self {
@@ -46,13 +66,19 @@ impl PasswordHash {
     }
 
     fn fits(&self, password: &str) -> Result<bool> {
-        let parsed = password_hash::PasswordHash::new(&self.0)
-            .map_err(|error| Error::Internal(format!("stored password hash: {error}")))?;
-        match Argon2::default().verify_password(password.as_bytes(), &parsed) {
-            Ok(()) => Ok(true),
-            Err(password_hash::Error::Password) => Ok(false),
-            Err(error) => Err(Error::Internal(format!("stored password hash: {error}"))),
-        }
+        self.compare(password).map_err(|error| Error::Internal(format!("stored password hash: {error}")))
+    }
+
+    /// By the algorithm and the costs that the stored text names.
+    fn compare(&self, password: &str) -> password_hash::Result<bool> {
+        let stored = password_hash::PasswordHash::new(&self.0)?;
+        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+            return Err(password_hash::Error::PhcStringField);
+        };
+        let version = stored.version.map_or(Ok(Version::default()), Version::try_from)?;
+        let argon2 = Argon2::new(Algorithm::try_from(stored.algorithm)?, version, Params::try_from(&stored)?);
+        // Outputs compare in constant time.
+        Ok(hash(&argon2, password, salt, expected.len())? == expected)
     }
 }
 
@@ -69,7 +95,7 @@ impl Passwords {
     pub fn new() -> Result<Self> {
         let mut random = [0; 16];
         rand::rng().fill_bytes(&mut random);
-        Ok(Self { permits: Arc::new(Semaphore::new(AT_ONCE)), nobody: PasswordHash::make(&hex::encode(random))? })
+        Ok(Self { permits: Arc::new(Semaphore::new(1)), nobody: PasswordHash::make(&hex::encode(random))? })
     }
 
     /// Hashes a new password; errors as [`PasswordHash::make`].

@@ -1,0 +1,117 @@
+//! What stands until an operator decides becomes an incident: a transaction that holds all events back, events and
+//! timers that were given up. One open incident for each kind and facility; it is told when the condition is over, and
+//! a person closes it.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use songhe_incidents::{Kind, Priority, Report};
+use songhe_kernel::{Database, Db, FacilityId, Result, Tx};
+use songhe_registry as registry;
+
+use super::queries;
+use super::state::LONG_TRANSACTION_S;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    LongTransaction,
+    Parked,
+}
+
+impl Trouble {
+    /// As it stands in the incident's cause, which the incident's page says in words.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::LongTransaction => "long_transaction",
+            Self::Parked => "parked_work",
+        }
+    }
+}
+
+/// What is wrong, and where it is told; with its figure (seconds, number of events and timers).
+type Troubles = BTreeMap<(FacilityId, Trouble), i64>;
+
+/// What this process has seen and told.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    /// At the look before.
+    seen: Troubles,
+    told: Troubles,
+}
+
+impl Alarm {
+    /// Looks, and reports what is new and what is over. What could not be reported is tried again at the next look.
+    pub(super) async fn look(&mut self, db: &Database) -> Result<()> {
+        let now = db.read(troubles).await?;
+        let seen = std::mem::replace(&mut self.seen, now.clone());
+        for (&(facility, trouble), &n) in &now {
+            // A long transaction often ends by itself; what was given up stays.
+            let stands = trouble == Trouble::Parked || seen.contains_key(&(facility, trouble));
+            if stands && !self.told.contains_key(&(facility, trouble)) {
+                db.write(move |tx| raise(tx, facility, trouble, n)).await?;
+                self.told.insert((facility, trouble), n);
+            }
+        }
+        let over: Vec<_> = self.told.keys().filter(|key| !now.contains_key(key)).copied().collect();
+        for (facility, trouble) in over {
+            db.write(move |tx| clear(tx, facility, trouble)).await?;
+            self.told.remove(&(facility, trouble));
+        }
+        Ok(())
+    }
+}
+
+fn troubles(db: &mut Db) -> Result<Troubles> {
+    let mut all = Troubles::new();
+    let parked = queries::parked_by_facility(db)?;
+    let transaction_s = queries::oldest_transaction_s(db)?.filter(|age_s| *age_s > LONG_TRANSACTION_S);
+    if parked.is_empty() && transaction_s.is_none() {
+        return Ok(all);
+    }
+    // What belongs to no facility is told at the one that was there first.
+    let first = registry::facilities(db)?.iter().map(|facility| facility.id).min();
+    for (facility, n) in parked {
+        if let Some(facility) = facility.or(first) {
+            *all.entry((facility, Trouble::Parked)).or_default() += n;
+        }
+    }
+    if let (Some(age_s), Some(first)) = (transaction_s, first) {
+        all.insert((first, Trouble::LongTransaction), age_s);
+    }
+    Ok(all)
+}
+
+fn raise(tx: &mut Tx<'_>, facility: FacilityId, trouble: Trouble, n: i64) -> Result<()> {
+    if let Some(report) = report(tx, facility, trouble, n)? {
+        songhe_incidents::report(tx, &report)?;
+    }
+    Ok(())
+}
+
+fn clear(tx: &mut Tx<'_>, facility: FacilityId, trouble: Trouble) -> Result<()> {
+    if let Some(report) = report(tx, facility, trouble, 0)? {
+        songhe_incidents::report_cleared(tx, &report)?;
+    }
+    Ok(())
+}
+
+/// `None` where there is no such facility any more.
+fn report(tx: &mut Tx<'_>, facility: FacilityId, trouble: Trouble, n: i64) -> Result<Option<Report>> {
+    let now = tx.now();
+    Ok(registry::facility(tx.db(), facility)?.map(|known| Report {
+        kind: Kind::System,
+        priority: Some(Priority::Low),
+        facility,
+        scenario: known.scenario,
+        place: None,
+        place_label: known.name,
+        resident: None,
+        device: None,
+        discriminator: trouble.name().to_owned(),
+        source: "Songhe".to_owned(),
+        detail: String::new(),
+        cause: json!({ "kind": trouble.name(), "n": n }),
+        observed_at: now,
+        received_at: now,
+    }))
+}
