@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, MqttMode};
 use crate::http::Listener;
-use crate::mqtt::{DeviceGate, ServerAccount, let_go_of_old_credentials};
+use crate::mqtt::{DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
 use crate::system::System;
 use crate::{migrations, tls};
 
@@ -175,6 +175,7 @@ impl Server {
         ensure_schedules(&db, modules.clone(), config.zone()?).await?;
         let runtime = Runtime::start(&opened, modules).await?;
         let mut links = tokio::task::JoinSet::new();
+        let credentials = made_lately(&db).await.unwrap_or_default();
         let broker = match config.mqtt.mode {
             MqttMode::Embedded => Some(start_broker(&db, &ingest, config, options.next_free_port).await?),
             MqttMode::External => {
@@ -185,7 +186,7 @@ impl Server {
         };
         if let Some(broker) = &broker {
             system.watch_broker(broker.publisher(), broker.local_addr());
-            links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), stopped.clone()));
+            links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };

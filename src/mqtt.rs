@@ -61,10 +61,15 @@ const LOOK_BACK_S: i64 = 60;
 
 /// Closes the connections of devices whose credential is replaced: a stolen one must be worth nothing at once. Ends with
 /// the server.
-pub(crate) async fn let_go_of_old_credentials(db: Database, publisher: Publisher, mut stopped: watch::Receiver<bool>) {
+///
+/// `known`: what [`made_lately`] told before the broker let anybody in.
+pub(crate) async fn let_go_of_old_credentials(
+    db: Database,
+    publisher: Publisher,
+    mut known: HashMap<String, String>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut signals = db.signals();
-    // Whoever is connected now was checked after these were made.
-    let mut known: HashMap<String, String> = made_lately(&db).await.unwrap_or_default();
     loop {
         let named = async {
             loop {
@@ -97,7 +102,7 @@ pub(crate) async fn let_go_of_old_credentials(db: Database, publisher: Publisher
 }
 
 /// The devices with a new credential and the hash of it; `None` when the database does not answer, and is asked again.
-async fn made_lately(db: &Database) -> Option<HashMap<String, String>> {
+pub(crate) async fn made_lately(db: &Database) -> Option<HashMap<String, String>> {
     let since = db.clock().now().plus_seconds(-LOOK_BACK_S);
     match db.read(move |db| register::secrets_since(db, since)).await {
         Ok(lately) => Some(lately.into_iter().collect()),

@@ -38,7 +38,11 @@ pub async fn publish_as(broker: &str, client_id: &str, button: &Button, topic: &
 }
 
 /// A connection that stays open until the broker ends it.
-pub struct Connection(rumqttc::EventLoop, rumqttc::AsyncClient);
+pub struct Connection {
+    events: rumqttc::EventLoop,
+    /// Without it the connection would say goodbye.
+    _client: rumqttc::AsyncClient,
+}
 
 /// Signs in as the button.
 pub async fn stay(broker: &str, button: &Button) -> Connection {
@@ -48,11 +52,11 @@ pub async fn stay(broker: &str, button: &Button) -> Connection {
     let (client, mut events) = rumqttc::AsyncClient::new(options, 8);
     let first = events.poll().await.unwrap();
     assert!(matches!(first, rumqttc::Event::Incoming(rumqttc::Packet::ConnAck(_))), "{first:?}");
-    Connection(events, client)
+    Connection { events, _client: client }
 }
 
 impl Connection {
     pub async fn ended(&mut self) {
-        while self.0.poll().await.is_ok() {}
+        while self.events.poll().await.is_ok() {}
     }
 }

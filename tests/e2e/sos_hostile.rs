@@ -44,7 +44,7 @@ both_databases! {
     }
 
     async fn a_new_credential_ends_the_connection_that_the_old_one_made(db: TestDb) {
-        let (world, mut server) = start_program(&db, &Plan::default()).await;
+        let (world, server) = start_program(&db, &Plan::default()).await;
         let broker = server.mqtt_address().to_owned();
         let admin = Api::sign_in(&server.url(""), "admin").await;
         let (own, other) = (&world.buttons[0], &world.buttons[1]);
