@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use songhe_kernel::Text;
-use songhe_kernel::http::Ctx;
+use songhe_kernel::http::{Ctx, Figure};
 
 use super::state::{Health, LONG_TRANSACTION_S, STANDS_AFTER_S, State};
 use super::transport::Broker;
@@ -14,14 +14,6 @@ pub(super) struct Page {
     figures: Vec<Figure>,
     #[serde(flatten)]
     state: State,
-}
-
-#[derive(Serialize)]
-struct Figure {
-    label: String,
-    value: String,
-    note: Option<String>,
-    tone: Option<&'static str>,
 }
 
 pub(super) fn page(ctx: &Ctx, state: State) -> Page {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use songhe_incidents::{IncidentId, Priority};
-use songhe_kernel::http::{Access, Choice, Ctx, Menu, Route, Section, cursor, cut, url};
+use songhe_kernel::http::{Access, Choice, Ctx, Figure, Menu, Route, Section, cursor, cut, url};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, Error, FacilityId, Moment, Result, Text};
 use songhe_registry::{Facility, Resident, ResidentId, Sex, facilities_in};
@@ -50,14 +50,6 @@ struct Page {
     filtered: bool,
     first_url: Option<String>,
     next_url: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Figure {
-    label: String,
-    value: String,
-    note: Option<String>,
-    tone: Option<&'static str>,
 }
 
 #[derive(Serialize)]

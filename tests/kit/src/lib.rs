@@ -1,7 +1,7 @@
 //! The test kit: what a test needs from outside Songhe, started for it and gone with it.
 //!
 //! Plain helpers for tests; nothing here is part of the server, and the server never depends on
-//! it. Helpers panic with a sentence when something is missing: a test must never be skipped
+//! it. Of the server they know the kernel, so that every module's tests can be served by them. Helpers panic with a sentence when something is missing: a test must never be skipped
 //! because a tool is absent. Every process and folder made here is registered with [`reaper`],
 //! so that nothing survives the test process, however it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -15,7 +15,9 @@ pub mod process;
 pub mod proxy;
 pub mod reaper;
 pub mod receiver;
+pub mod schema;
 pub mod server;
+pub mod site;
 pub mod sse;
 pub mod wait;
 
@@ -24,7 +26,9 @@ pub use database::{EMPTY, Kind, Template, TestDb, run_test};
 pub use mosquitto::Mosquitto;
 pub use proxy::Proxy;
 pub use receiver::Receiver;
+pub use schema::MIGRATED;
 pub use server::Server;
+pub use site::{Answer, Served, Site};
 pub use sse::{Sse, SseEvent};
 pub use wait::{eventually, eventually_true, free_port, poll_until};
 

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use crate::common::{MIGRATED, Street, migrations, new_resident};
+use crate::common::{Street, new_resident};
 use diesel::prelude::*;
 use songhe_care_beds::schema::care_bed_call;
 use songhe_care_beds::*;
 use songhe_incidents::{Kind, Outcome};
-use songhe_kernel::db::{applied_versions, migrate, revert_all};
 use songhe_kernel::events::{self, Position};
 use songhe_kernel::{Error, Event, Module, Moment};
 use songhe_registry::{NewPlace, PlaceKind, create_place, create_resident};
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 type CallRow = (i64, Option<i64>, Option<i64>, Option<String>, Option<Moment>, bool);
 
@@ -187,13 +186,5 @@ both_databases! {
         assert!(matches!(reopened, Err(Error::Conflict(_))), "{reopened:?}");
         assert_ne!(street.bed(here).await, first);
         street.close().await;
-    }
-
-    async fn the_migration_can_be_undone(test: TestDb) {
-        let all = migrations(test.url());
-        let applied = applied_versions(test.url()).unwrap();
-        revert_all(test.url(), &all).unwrap();
-        assert!(applied_versions(test.url()).unwrap().is_empty());
-        assert_eq!(migrate(test.url(), &all).unwrap().len(), applied.len());
     }
 }

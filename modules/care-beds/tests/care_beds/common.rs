@@ -4,39 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use songhe_care_beds::*;
 use songhe_incidents::act::{self, Closing, FollowUp};
 use songhe_incidents::report::cause_of;
 use songhe_incidents::{IncidentId, Kind, Outcome, Report, report};
-use songhe_kernel::db::{DatabaseSettings, Migrations, migrate};
+use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, Scope, create_user, grant_role};
 use songhe_kernel::runtime::{self, Opened, Runtime};
 use songhe_kernel::{Clock, Database, FacilityId, ManualClock, Modules, Result, Tx, UserId};
 use songhe_registry::*;
-use songhe_testkit::{Template, TestDb, eventually};
-
-const SQLITE: [EmbeddedMigrations; 5] = [
-    embed_migrations!("../../migrations/sqlite/kernel"),
-    embed_migrations!("../../migrations/sqlite/registry"),
-    embed_migrations!("../../migrations/sqlite/incidents"),
-    embed_migrations!("../../migrations/sqlite/devices"),
-    embed_migrations!("../../migrations/sqlite/care-beds"),
-];
-const POSTGRES: [EmbeddedMigrations; 5] = [
-    embed_migrations!("../../migrations/postgres/kernel"),
-    embed_migrations!("../../migrations/postgres/registry"),
-    embed_migrations!("../../migrations/postgres/incidents"),
-    embed_migrations!("../../migrations/postgres/devices"),
-    embed_migrations!("../../migrations/postgres/care-beds"),
-];
-
-pub fn migrations(url: &str) -> Migrations {
-    Migrations(if url.starts_with("sqlite:") { SQLITE } else { POSTGRES }.into())
-}
-
-pub const MIGRATED: Template =
-    Template { name: "care_beds_tests", fill: |url| drop(migrate(url, &migrations(url)).unwrap()) };
+use songhe_testkit::{TestDb, eventually};
 
 #[derive(Debug, Clone, Copy)]
 pub struct House {

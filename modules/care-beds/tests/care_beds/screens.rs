@@ -2,59 +2,38 @@
 
 use std::sync::Arc;
 
-use crate::common::{MIGRATED, Street};
-use actix_web::body::to_bytes;
-use actix_web::test::{TestRequest, init_service};
+use crate::common::Street;
+use actix_web::test::TestRequest;
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use songhe_care_beds::CareBeds;
 use songhe_devices::schema::{device, device_health};
 use songhe_incidents::Kind;
 use songhe_kernel::Modules;
-use songhe_kernel::http::{self, App, HttpSettings, Parts};
-use songhe_kernel::identity::{SessionKind, SessionToken, find_user_id, open_session};
+use songhe_kernel::http::HttpSettings;
 use songhe_registry::{NewPlace, PlaceKind, Registry, create_place};
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, Site, TestDb, both_databases};
 
 struct Desk {
     street: Street,
-    app: Arc<App>,
-    _stop: tokio::sync::watch::Sender<bool>,
+    site: Site,
 }
 
 impl Desk {
     async fn open(test: &TestDb) -> Self {
         let street = Street::open(test).await;
-        let (stop, shutdown) = tokio::sync::watch::channel(false);
         let modules = Modules::new(vec![Arc::new(Registry), Arc::new(CareBeds)]);
-        let parts = Parts { db: street.db.clone(), modules, settings: HttpSettings::default(), shutdown };
-        Self { street, app: App::assemble(parts).unwrap(), _stop: stop }
+        let site = Site::open(&street.db, modules, HttpSettings::default());
+        Self { street, site }
     }
 
     async fn token(&self, username: &'static str) -> String {
-        let token = SessionToken::random();
-        let text = token.reveal().to_owned();
-        self.street
-            .db
-            .write(move |tx| {
-                let user = find_user_id(tx.db(), username)?.unwrap();
-                open_session(tx, user, SessionKind::Bearer, &token, None)
-            })
-            .await
-            .unwrap();
-        text
+        self.site.token(username).await
     }
 
     async fn send(&self, token: &str, request: TestRequest) -> (u16, String) {
-        let service = init_service(actix_web::App::new().configure(http::configure(self.app.clone()))).await;
-        let request = request
-            .insert_header(("Authorization", format!("Bearer {token}")))
-            .peer_addr("127.0.0.1:9".parse().unwrap())
-            .to_request();
-        let answer = actix_web::dev::Service::call(&service, request).await.unwrap();
-        let status = answer.status().as_u16();
-        let body = to_bytes(answer.into_body()).await.unwrap_or_default();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        let answer = self.site.send(token, request).await;
+        (answer.status, answer.body)
     }
 
     async fn get(&self, token: &str, path: &str) -> (u16, Value) {

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Choice, Ctx, Menu, Route, Section, cursor, cut, url};
+use songhe_kernel::http::{Access, Choice, Csv, Ctx, Figure, Menu, Route, Section, cursor, cut, url};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{FacilityId, Moment, Result, Text};
 use songhe_registry::RESIDENTS_READ;
@@ -53,14 +52,6 @@ struct Page {
     first_url: Option<String>,
     next_url: Option<String>,
     csv_url: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Figure {
-    label: String,
-    value: String,
-    note: Option<String>,
-    tone: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -227,56 +218,21 @@ async fn csv(ctx: &Ctx, filter: Filter, now: Moment) -> Result<HttpResponse> {
         "devices-battery",
         "kernel-state",
     ];
-    // The mark tells spreadsheets that it is UTF-8.
-    let mut text = String::from("\u{feff}");
-    line(&mut text, heads.map(|key| ctx.say(&Text::key(key))));
+    let mut csv = Csv::new(heads.map(|key| ctx.say(&Text::key(key))));
     for listed in rows {
         let zone = zones.get(&listed.device.facility_id).copied().unwrap_or(songhe_kernel::time::DEFAULT_ZONE);
         let row = Row::new(ctx, listed);
         let state = if row.online { "devices-online" } else { "devices-offline" };
-        line(
-            &mut text,
-            [
-                row.serial,
-                row.name,
-                row.class_name,
-                row.place,
-                row.resident_name.unwrap_or_default(),
-                row.last_at.map(|at| at.in_zone(zone).format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
-                row.battery.map(|percent| percent.to_string()).unwrap_or_default(),
-                ctx.say(&Text::key(state)),
-            ],
-        );
+        csv.line([
+            row.serial,
+            row.name,
+            row.class_name,
+            row.place,
+            row.resident_name.unwrap_or_default(),
+            row.last_at.map(|at| at.in_zone(zone).format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
+            row.battery.map(|percent| percent.to_string()).unwrap_or_default(),
+            ctx.say(&Text::key(state)),
+        ]);
     }
-    Ok(HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8")
-        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"devices.csv\""))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(text))
-}
-
-fn line<const N: usize>(text: &mut String, cells: [String; N]) {
-    for (index, cell) in cells.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        text.push('"');
-        // A spreadsheet would run what begins like a formula.
-        if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-            text.push('\'');
-        }
-        text.push_str(&cell.replace('"', "\"\""));
-        text.push('"');
-    }
-    text.push_str("\r\n");
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_cell_is_neither_split_nor_run() {
-        let mut text = String::new();
-        super::line(&mut text, ["a\"b,c".to_owned(), "=1+1".to_owned()]);
-        assert_eq!(text, "\"a\"\"b,c\",\"'=1+1\"\r\n");
-    }
+    Ok(csv.answer("devices.csv"))
 }

@@ -7,9 +7,10 @@ use actix_web::http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, refused};
 use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
+use songhe_registry::{facilities_of, facility_choices};
 
 use super::devices::class_choices;
-use super::{bindable, choice, facilities_of, with};
+use super::{bindable, choice, with};
 use crate::module::{DEVICES_WRITE, Setup};
 use crate::register::{self, Device, DeviceId, NewDevice};
 
@@ -83,7 +84,7 @@ async fn render(ctx: &Ctx, setup: &Setup, form: Form, errors: &[FieldError]) -> 
         form: &form,
         classes: class_choices(ctx),
         adapters: setup.adapter_names().iter().map(|name| Choice::new(name, *name)).collect(),
-        facilities: facilities.iter().map(|facility| Choice::new(facility.id, &facility.name)).collect(),
+        facilities: facility_choices(&facilities),
         places,
         residents,
         refused: Refused::new(ctx, FIELDS, errors),

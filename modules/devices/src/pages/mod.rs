@@ -14,7 +14,7 @@ use actix_web::HttpResponse;
 use songhe_kernel::http::{Choice, Ctx, Route};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, Error, FacilityId, Result, Text};
-use songhe_registry::{Facility, RESIDENTS_READ, ResidentFilter, facilities_in, list_residents, places_in};
+use songhe_registry::{Facility, RESIDENTS_READ, ResidentFilter, list_residents, places_in};
 
 use crate::module::Setup;
 
@@ -41,12 +41,6 @@ where
 {
     let setup = setup.clone();
     move |ctx| handler(ctx, setup.clone())
-}
-
-/// The facilities at which the caller has a permission.
-async fn facilities_of(ctx: &Ctx, permission: &str) -> Result<Vec<Facility>> {
-    let scope = ctx.caller().facilities(permission).clone();
-    ctx.app().db.read(move |db| facilities_in(db, &scope)).await
 }
 
 /// Places and residents of some facilities, as choices; with several facilities each says which.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use diesel::prelude::*;
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use songhe_adapter_core::{Decimal, DeviceAdapter, DeviceKey, EventKind, Measure, Outbound};
 use songhe_adapter_mqtt::SongheMqtt;
 use songhe_adapter_mqtt::device::{Stamp, event, telemetry};
@@ -13,33 +12,12 @@ use songhe_devices::schema::{observation, quarantine};
 use songhe_devices::{Accepted, Device, DeviceId, Devices, Ingest, Message, NewDevice, register};
 use songhe_incidents::schema::incident;
 use songhe_incidents::{IncidentId, Priority};
-use songhe_kernel::db::{DatabaseSettings, Migrations, migrate};
+use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
 use songhe_kernel::runtime::{self, Opened, Runtime};
 use songhe_kernel::{Database, FacilityId, ManualClock, Modules, Moment, Result, Tx, UserId};
 use songhe_registry::*;
-use songhe_testkit::{Template, TestDb};
-
-const SQLITE: [EmbeddedMigrations; 4] = [
-    embed_migrations!("../../migrations/sqlite/kernel"),
-    embed_migrations!("../../migrations/sqlite/registry"),
-    embed_migrations!("../../migrations/sqlite/incidents"),
-    embed_migrations!("../../migrations/sqlite/devices"),
-];
-const POSTGRES: [EmbeddedMigrations; 4] = [
-    embed_migrations!("../../migrations/postgres/kernel"),
-    embed_migrations!("../../migrations/postgres/registry"),
-    embed_migrations!("../../migrations/postgres/incidents"),
-    embed_migrations!("../../migrations/postgres/devices"),
-];
-
-pub const MIGRATED: Template = Template {
-    name: "devices_tests",
-    fill: |url| {
-        let all = if url.starts_with("sqlite:") { SQLITE } else { POSTGRES };
-        migrate(url, &Migrations(all.into())).unwrap();
-    },
-};
+use songhe_testkit::TestDb;
 
 /// 16:00 in Shanghai.
 pub const START: &str = "2026-11-22T08:00:00Z";

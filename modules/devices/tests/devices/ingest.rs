@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::common::{self, MIGRATED, message, street};
+use crate::common::{self, message, street};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use songhe_adapter_core::{EventKind, Measure};
 use songhe_devices::schema::{device_health, inbox, observation};
 use songhe_devices::{Accepted, Ingest, Message};
 use songhe_kernel::Db;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 both_databases! {
     from MIGRATED;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{MIGRATED, street};
+use crate::common::street;
 use songhe_devices::{NewDevice, register};
 use songhe_kernel::Error;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 both_databases! {
     from MIGRATED;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{MIGRATED, Street, message, street};
+use crate::common::{Street, message, street};
 use songhe_adapter_core::Measure::{HeartRate, RoomTemperature};
 use songhe_devices::Accepted;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 /// Time enough for the timers to have fired if they were due.
 async fn settle() {

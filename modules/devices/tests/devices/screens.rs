@@ -2,71 +2,36 @@
 
 use std::sync::Arc;
 
-use crate::common::{self, MIGRATED, Street, devices_module, street};
-use actix_web::body::to_bytes;
-use actix_web::test::{TestRequest, init_service};
+use crate::common::{self, Street, devices_module, street};
+use actix_web::test::TestRequest;
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use songhe_adapter_core::Measure;
 use songhe_devices::register;
 use songhe_kernel::Modules;
-use songhe_kernel::http::{self, App, HttpSettings, Parts};
-use songhe_kernel::identity::{SessionKind, SessionToken, find_user_id, open_session};
+use songhe_kernel::http::HttpSettings;
 use songhe_registry::Registry;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{Answer, MIGRATED, Site, TestDb, both_databases};
 
 struct Desk {
     street: Street,
-    app: Arc<App>,
-    _stop: tokio::sync::watch::Sender<bool>,
-}
-
-struct Answer {
-    status: u16,
-    body: String,
-    location: String,
-    cache: String,
-    kind: String,
+    site: Site,
 }
 
 impl Desk {
     async fn open(test: &TestDb) -> Self {
         let street = street(test).await;
-        let (stop, shutdown) = tokio::sync::watch::channel(false);
         let modules = Modules::new(vec![Arc::new(Registry), Arc::new(devices_module())]);
-        let parts = Parts { db: street.db.clone(), modules, settings: HttpSettings::default(), shutdown };
-        Self { street, app: App::assemble(parts).unwrap(), _stop: stop }
+        let site = Site::open(&street.db, modules, HttpSettings::default());
+        Self { street, site }
     }
 
     async fn token(&self, username: &'static str) -> String {
-        let token = SessionToken::random();
-        let text = token.reveal().to_owned();
-        self.street
-            .db
-            .write(move |tx| {
-                let user = find_user_id(tx.db(), username)?.unwrap();
-                open_session(tx, user, SessionKind::Bearer, &token, None)
-            })
-            .await
-            .unwrap();
-        text
+        self.site.token(username).await
     }
 
     async fn send(&self, token: &str, request: TestRequest) -> Answer {
-        let service = init_service(actix_web::App::new().configure(http::configure(self.app.clone()))).await;
-        let request = request
-            .peer_addr("127.0.0.1:9".parse().unwrap())
-            .insert_header(("Authorization", format!("Bearer {token}")))
-            .to_request();
-        let answer = actix_web::dev::Service::call(&service, request).await.unwrap();
-        let header =
-            |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-        let (location, cache, kind) = (header("location"), header("cache-control"), header("content-type"));
-        let status = answer.status().as_u16();
-        let body = to_bytes(answer.into_body()).await.unwrap_or_default();
-        // Templates write the = of a query as an entity.
-        let body = String::from_utf8(body.to_vec()).unwrap().replace("&#x3D;", "=");
-        Answer { status, body, location, cache, kind }
+        self.site.send(token, request).await
     }
 
     async fn page(&self, token: &str, path: &str) -> Answer {
@@ -75,12 +40,12 @@ impl Desk {
 
     async fn get(&self, token: &str, path: &str) -> (u16, Value) {
         let answer = self.page(token, path).await;
-        (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null))
+        (answer.status, answer.json())
     }
 
     async fn post(&self, token: &str, path: &str, body: Value) -> (u16, Value) {
         let answer = self.send(token, TestRequest::post().uri(path).set_json(body)).await;
-        (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null))
+        (answer.status, answer.json())
     }
 
     async fn form(&self, token: &str, path: &str, form: &[(&str, &str)]) -> Answer {

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use chrono::{Days, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Choice, Ctx, Menu, Route, Section, cursor, cut};
+use songhe_kernel::http::{Access, Choice, Csv, Ctx, Menu, Route, Section, cursor, cut};
 use songhe_kernel::time::DEFAULT_ZONE;
 use songhe_kernel::{Moment, Result, Text};
 use songhe_registry::{self as registry, Resident, ResidentId};
@@ -216,55 +215,20 @@ fn as_csv(ctx: &Ctx, zone: Tz, rows: &[Row], residents: &HashMap<ResidentId, Res
         "incidents-outcome",
     ];
     let word = |key: Option<&'static str>| key.map(|key| ctx.say(&Text::key(key))).unwrap_or_default();
-    // Spreadsheets take UTF-8 for something else without the mark.
-    let mut text = String::from("\u{feff}");
-    csv_line(&mut text, heads.map(|key| ctx.say(&Text::key(key))));
+    let mut csv = Csv::new(heads.map(|key| ctx.say(&Text::key(key))));
     for row in rows {
         let item = item(row, residents);
-        csv_line(
-            &mut text,
-            [
-                item.id.to_string(),
-                word(Kind::parse(&row.kind).map(Kind::text_key)),
-                word(Priority::parse(&row.priority).map(Priority::text_key)),
-                item.place,
-                item.resident_name.unwrap_or_default(),
-                row.raised_at.in_zone(zone).format("%Y-%m-%d %H:%M:%S").to_string(),
-                row.response_s().map(|s| s.to_string()).unwrap_or_default(),
-                word(row.status().ok().map(crate::Status::text_key)),
-                word(row.outcome.as_deref().and_then(Outcome::parse).map(Outcome::text_key)),
-            ],
-        );
+        csv.line([
+            item.id.to_string(),
+            word(Kind::parse(&row.kind).map(Kind::text_key)),
+            word(Priority::parse(&row.priority).map(Priority::text_key)),
+            item.place,
+            item.resident_name.unwrap_or_default(),
+            row.raised_at.in_zone(zone).format("%Y-%m-%d %H:%M:%S").to_string(),
+            row.response_s().map(|s| s.to_string()).unwrap_or_default(),
+            word(row.status().ok().map(crate::Status::text_key)),
+            word(row.outcome.as_deref().and_then(Outcome::parse).map(Outcome::text_key)),
+        ]);
     }
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"incidents.csv\""))
-        .body(text)
-}
-
-fn csv_line(text: &mut String, cells: [String; 9]) {
-    for (index, cell) in cells.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        // A spreadsheet would run what begins like a formula.
-        let guard = if cell.starts_with(['=', '+', '-', '@', '\t']) { "'" } else { "" };
-        text.push_str(&format!("\"{guard}{}\"", cell.replace('"', "\"\"")));
-    }
-    text.push_str("\r\n");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_text_and_never_a_formula() {
-        let mut text = String::new();
-        let mut cells: [String; 9] = Default::default();
-        cells[0] = "=1+1".into();
-        cells[1] = "a \"b\", c".into();
-        csv_line(&mut text, cells);
-        assert!(text.starts_with("\"'=1+1\",\"a \"\"b\"\", c\","), "{text}");
-    }
+    csv.answer("incidents.csv")
 }

@@ -1,13 +1,13 @@
 //! A call from the press to its review: who is told when, what stops it, what closes it.
 
-use crate::common::{Home, MIGRATED};
+use crate::common::Home;
 use chrono::TimeDelta;
 use songhe_incidents::act::{self, Closing, FollowUp};
 use songhe_incidents::model::{Outcome, Resolution};
 use songhe_incidents::{Status, report, report_cleared};
 use songhe_kernel::Error;
 use songhe_kernel::effects::Sent;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 const ALL_WAIT: [&str; 6] = [
     "on_call webhook waiting",

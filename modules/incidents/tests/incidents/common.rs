@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use serde_json::{Value, json};
 use songhe_incidents::model::{Row, RungRow, Target};
 use songhe_incidents::{IncidentId, Incidents, Kind, Report, presence, report, story, webhook};
-use songhe_kernel::db::{DatabaseSettings, Migrations, migrate};
+use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::effects::{Effect, EffectSender, Outcome, SendFuture, Sent};
 use songhe_kernel::http::Route;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
@@ -19,25 +18,7 @@ use songhe_kernel::{
     Database, EffectId, FacilityId, Manifest, ManualClock, Module, Modules, Moment, Result, Timer, Tx, UserId,
 };
 use songhe_registry::*;
-use songhe_testkit::{Template, TestDb};
-
-const SQLITE: [EmbeddedMigrations; 3] = [
-    embed_migrations!("../../migrations/sqlite/kernel"),
-    embed_migrations!("../../migrations/sqlite/registry"),
-    embed_migrations!("../../migrations/sqlite/incidents"),
-];
-const POSTGRES: [EmbeddedMigrations; 3] = [
-    embed_migrations!("../../migrations/postgres/kernel"),
-    embed_migrations!("../../migrations/postgres/registry"),
-    embed_migrations!("../../migrations/postgres/incidents"),
-];
-
-fn migrations(url: &str) -> Migrations {
-    Migrations(if url.starts_with("sqlite:") { SQLITE } else { POSTGRES }.into())
-}
-
-pub const MIGRATED: Template =
-    Template { name: "incidents_tests", fill: |url| drop(migrate(url, &migrations(url)).unwrap()) };
+use songhe_testkit::TestDb;
 
 /// 16:00 in Shanghai, a Sunday.
 pub const START: &str = "2026-11-22T08:00:00Z";

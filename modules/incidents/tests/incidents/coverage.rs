@@ -1,6 +1,6 @@
 //! Would a ladder reach anybody, hour by hour of the coming week?
 
-use crate::common::{self, Home, MIGRATED};
+use crate::common::{self, Home};
 use chrono::{Days, NaiveDate, NaiveTime};
 use diesel::prelude::*;
 use songhe_incidents::coverage;
@@ -9,7 +9,7 @@ use songhe_incidents::model::{Channel, Priority, Target};
 use songhe_incidents::schema::incident;
 use songhe_kernel::{FacilityId, Moment};
 use songhe_registry::*;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 fn ladder(facility: FacilityId, channel: Channel) -> Ladder {
     Ladder {

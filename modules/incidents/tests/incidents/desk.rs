@@ -1,66 +1,40 @@
 //! The module over HTTP, and whoever speaks to it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::HttpServer;
 use serde_json::Value;
 use songhe_incidents::{Boards, IncidentPanels, IncidentsHome};
-use songhe_kernel::http::{self, App, HttpSettings, Parts};
-use songhe_kernel::identity::{SessionKind, SessionToken, find_user_id, open_session};
+use songhe_kernel::http::HttpSettings;
 use songhe_registry::{Panels, place};
-use songhe_testkit::{Sse, TestDb};
+use songhe_testkit::{Served, Site, Sse, TestDb};
 
 use crate::common::Home;
 
 /// The module served over HTTP.
 pub struct Desk {
     pub home: Home,
-    address: SocketAddr,
     client: reqwest::Client,
-    stop: tokio::sync::watch::Sender<bool>,
-    handle: actix_web::dev::ServerHandle,
+    site: Site,
+    served: Served,
 }
 
 impl Desk {
     pub async fn open(test: &TestDb) -> Self {
         let home = Home::open(test).await;
-        let (stop, shutdown) = tokio::sync::watch::channel(false);
-        let parts =
-            Parts { db: home.db.clone(), modules: home.modules.clone(), settings: HttpSettings::default(), shutdown };
-        let app = App::assemble(parts).unwrap();
-        app.add_home_part(Arc::new(IncidentsHome));
-        app.live.listen(Boards::start(home.db.clone()).await.unwrap());
-        app.extend(Arc::new(Panels(vec![Arc::new(IncidentPanels)])));
-        let configure = http::configure(app);
-        let server = HttpServer::new(move || actix_web::App::new().configure(configure.clone()))
-            .workers(1)
-            .disable_signals()
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let address = server.addrs()[0];
-        let server = server.run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self { home, address, client: songhe_testkit::http::client(), stop, handle }
+        let site = Site::open(&home.db, home.modules.clone(), HttpSettings::default());
+        site.app.add_home_part(Arc::new(IncidentsHome));
+        site.app.live.listen(Boards::start(home.db.clone()).await.unwrap());
+        site.app.extend(Arc::new(Panels(vec![Arc::new(IncidentPanels)])));
+        let served = site.serve();
+        Self { home, client: songhe_testkit::http::client(), site, served }
     }
 
     pub async fn token(&self, username: &'static str) -> String {
-        let token = SessionToken::random();
-        let text = token.reveal().to_owned();
-        self.home
-            .db
-            .write(move |tx| {
-                let user = find_user_id(tx.db(), username)?.unwrap();
-                open_session(tx, user, SessionKind::Bearer, &token, None)
-            })
-            .await
-            .unwrap();
-        text
+        self.site.token(username).await
     }
 
     pub fn request(&self, method: &str, path: &str, token: &str) -> reqwest::RequestBuilder {
-        let url = format!("http://{}{path}", self.address);
+        let url = format!("http://{}{path}", self.served.address);
         self.client.request(method.parse().unwrap(), url).bearer_auth(token)
     }
 
@@ -109,12 +83,5 @@ impl Desk {
     pub async fn tag(&self) -> String {
         let room = self.home.people.room;
         self.home.db.read(move |db| Ok(place(db, room)?.unwrap().tag_code)).await.unwrap()
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let _ = self.stop.send(true);
-        drop(self.handle.stop(false));
     }
 }

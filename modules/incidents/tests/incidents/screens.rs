@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::common::{Home, MIGRATED};
+use crate::common::Home;
 use crate::desk::Desk;
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use songhe_incidents::{Boards, act};
 use songhe_kernel::db::Kind;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 pub const SOON: Duration = Duration::from_secs(10);
 

@@ -7,6 +7,7 @@
 mod api_docs;
 mod app;
 mod assets;
+mod csv;
 mod ctx;
 mod dispatch;
 mod doc;
@@ -26,6 +27,7 @@ mod system;
 pub(crate) mod visitor;
 
 pub use app::{App, DemoAccount, HttpSettings, Parts};
+pub use csv::Csv;
 pub use ctx::Ctx;
 pub use dispatch::configure;
 pub use doc::ApiDoc;
@@ -33,4 +35,5 @@ pub use form::{Choice, Fields, Refused, refused};
 pub use home::{Home, HomeFollowUp, HomePart, HomeShift, HomeTile, Tone};
 pub use list::{Limit, List, cursor, cut, url};
 pub use live::{Live, SseFrame, StreamId, StreamListener};
+pub use page::Figure;
 pub use route::{Access, Menu, MenuEntry, Route, RouteTable, Section};

@@ -48,6 +48,17 @@ impl<'a> CallerModel<'a> {
     }
 }
 
+/// A figure above a page's lists, as `kernel/parts/kpi` shows it.
+#[derive(Debug, Serialize)]
+pub struct Figure {
+    pub label: String,
+    pub value: String,
+    /// What stands below it.
+    pub note: Option<String>,
+    /// `good`, `medium` or `high`: whether somebody should look into it.
+    pub tone: Option<&'static str>,
+}
+
 /// A rendered template whose forms have no keys yet.
 pub(super) struct Draft(String);
 

@@ -33,12 +33,13 @@ fn menu(key: &'static str, icon: &'static str, section: Section, order: u16) -> 
 }
 
 /// The facilities at which the caller has a permission.
-async fn facilities_of(ctx: &Ctx, permission: &str) -> Result<Vec<Facility>> {
+pub async fn facilities_of(ctx: &Ctx, permission: &str) -> Result<Vec<Facility>> {
     let scope = ctx.caller().facilities(permission).clone();
     ctx.app().db.read(move |db| facilities_in(db, &scope)).await
 }
 
-fn facility_choices(facilities: &[Facility]) -> Vec<Choice> {
+/// The same as choices of a select.
+pub fn facility_choices(facilities: &[Facility]) -> Vec<Choice> {
     facilities.iter().map(|facility| Choice::new(facility.id, &facility.name)).collect()
 }
 

@@ -2,25 +2,11 @@
 
 use std::sync::Arc;
 
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use songhe_kernel::db::{DatabaseSettings, Migrations, migrate};
+use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
 use songhe_kernel::{Database, FacilityId, ManualClock, Tx, UserId};
 use songhe_registry::*;
-use songhe_testkit::{Template, TestDb};
-
-const SQLITE: [EmbeddedMigrations; 2] =
-    [embed_migrations!("../../migrations/sqlite/kernel"), embed_migrations!("../../migrations/sqlite/registry")];
-const POSTGRES: [EmbeddedMigrations; 2] =
-    [embed_migrations!("../../migrations/postgres/kernel"), embed_migrations!("../../migrations/postgres/registry")];
-
-pub fn migrations(url: &str) -> Migrations {
-    let [kernel, registry] = if url.starts_with("sqlite:") { SQLITE } else { POSTGRES };
-    Migrations(vec![kernel, registry])
-}
-
-pub const MIGRATED: Template =
-    Template { name: "registry_tests", fill: |url| drop(migrate(url, &migrations(url)).unwrap()) };
+use songhe_testkit::TestDb;
 
 pub struct Street {
     pub db: Database,

@@ -1,12 +1,12 @@
 //! What the registry promises to the modules above it, on both databases.
 
-use crate::common::{House, MIGRATED, Street, migrations, new_place, new_resident, new_staff, street};
+use crate::common::{House, Street, new_place, new_resident, new_staff, street};
 use diesel::prelude::*;
-use songhe_kernel::db::{applied_versions, migrate, revert_all};
+
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Error, FacilityId, Moment, Result};
 use songhe_registry::*;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 fn at(text: &str) -> Moment {
     text.parse().unwrap()
@@ -319,13 +319,5 @@ both_databases! {
         assert!(data.iter().all(|data| data.is_ascii()), "{data:?}");
         let declared = songhe_kernel::Module::manifest(&Registry).events_out;
         assert!(event_kinds(&street).await.iter().all(|kind| declared.contains(&kind.as_str())));
-    }
-
-    fn the_migration_can_be_taken_back(test: TestDb) {
-        let all = migrations(test.url());
-        assert_eq!(applied_versions(test.url()).unwrap().len(), 3);
-        revert_all(test.url(), &all).unwrap();
-        assert!(applied_versions(test.url()).unwrap().is_empty());
-        assert_eq!(migrate(test.url(), &all).unwrap().len(), 3);
     }
 }

@@ -2,78 +2,52 @@
 
 use std::sync::Arc;
 
-use crate::common::{MIGRATED, Street, new_resident, street};
-use actix_web::body::to_bytes;
-use actix_web::test::{TestRequest, init_service};
-use actix_web::web::Bytes;
+use crate::common::{Street, new_resident, street};
+use actix_web::test::TestRequest;
 use serde_json::{Value, json};
-use songhe_kernel::http::{self, App, HttpSettings, Parts};
-use songhe_kernel::identity::{Caller, SessionKind, SessionToken, find_user_id, open_session};
+use songhe_kernel::http::HttpSettings;
+use songhe_kernel::identity::Caller;
 use songhe_kernel::{Db, FacilityId, Modules, Moment};
 use songhe_registry::*;
-use songhe_testkit::{TestDb, both_databases};
+use songhe_testkit::{MIGRATED, Site, TestDb, both_databases};
 
 struct Desk {
     street: Street,
-    app: Arc<App>,
-    _stop: tokio::sync::watch::Sender<bool>,
+    site: Site,
 }
 
 impl Desk {
     async fn open(test: &TestDb) -> Self {
         let street = street(test).await;
-        let (stop, shutdown) = tokio::sync::watch::channel(false);
         let settings = HttpSettings { public_url: Some("https://songhe.example".into()), ..HttpSettings::default() };
         let modules = Modules::new(vec![Arc::new(Registry)]);
-        let app = App::assemble(Parts { db: street.db.clone(), modules, settings, shutdown }).unwrap();
-        Self { street, app, _stop: stop }
+        let site = Site::open(&street.db, modules, settings);
+        Self { street, site }
     }
 
     async fn token(&self, username: &'static str) -> String {
-        let token = SessionToken::random();
-        let text = token.reveal().to_owned();
-        self.street
-            .db
-            .write(move |tx| {
-                let user = find_user_id(tx.db(), username)?.unwrap();
-                open_session(tx, user, SessionKind::Bearer, &token, None)
-            })
-            .await
-            .unwrap();
-        text
+        self.site.token(username).await
     }
 
     async fn send(&self, request: TestRequest) -> (u16, String, String) {
-        let service = init_service(actix_web::App::new().configure(http::configure(self.app.clone()))).await;
-        let request = request.peer_addr("127.0.0.1:9".parse().unwrap()).to_request();
-        let answer = actix_web::dev::Service::call(&service, request).await.unwrap();
-        let status = answer.status().as_u16();
-        let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
-        let body: Bytes = to_bytes(answer.into_body()).await.unwrap_or_default();
-        (status, String::from_utf8(body.to_vec()).unwrap(), location.unwrap_or_default())
+        let answer = self.site.send("", request).await;
+        (answer.status, answer.body, answer.location)
     }
 
     async fn get(&self, token: &str, path: &str) -> (u16, String) {
-        let request = TestRequest::get().uri(path).insert_header(("Authorization", format!("Bearer {token}")));
-        let (status, body, _) = self.send(request).await;
-        (status, body)
+        let answer = self.site.send(token, TestRequest::get().uri(path)).await;
+        (answer.status, answer.body)
     }
 
     async fn api(&self, token: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let request = TestRequest::with_uri(path)
-            .method(method.parse().unwrap())
-            .insert_header(("Authorization", format!("Bearer {token}")))
-            .set_json(body);
-        let (status, body, _) = self.send(request).await;
-        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+        let request = TestRequest::with_uri(path).method(method.parse().unwrap()).set_json(body);
+        let answer = self.site.send(token, request).await;
+        (answer.status, answer.json())
     }
 
     async fn form(&self, token: &str, path: &str, form: &[(&str, &str)]) -> (u16, String, String) {
-        let request = TestRequest::post()
-            .uri(path)
-            .insert_header(("Authorization", format!("Bearer {token}")))
-            .set_form(form.to_vec());
-        self.send(request).await
+        let answer = self.site.send(token, TestRequest::post().uri(path).set_form(form.to_vec())).await;
+        (answer.status, answer.body, answer.location)
     }
 
     async fn enter(&self, new: NewResident) -> ResidentId {
@@ -112,7 +86,7 @@ both_databases! {
 
     async fn modules_above_add_their_parts(test: TestDb) {
         let desk = Desk::open(&test).await;
-        desk.app.extend(Arc::new(Panels(vec![Arc::new(Sample)])));
+        desk.site.app.extend(Arc::new(Panels(vec![Arc::new(Sample)])));
         let here = desk.street.here.clone();
         let id = desk.enter(new_resident(here.facility, Some(here.beds[0]), "王秀英")).await;
         let admin = desk.token("admin").await;

@@ -5,20 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpServer;
 use parking_lot::Mutex;
-use songhe_kernel::db::{DatabaseSettings, Migrations, migrate};
-use songhe_kernel::http::{self, App, HttpSettings, Parts, StreamId, StreamListener};
+use songhe_kernel::db::DatabaseSettings;
+use songhe_kernel::http::{App, HttpSettings, StreamId, StreamListener};
 use songhe_kernel::identity::{NewUser, NodeKind, PasswordHash, Role, add_scope_node, create_user, grant_role};
 use songhe_kernel::{Database, FacilityId, ManualClock, Modules, UserId};
+use songhe_testkit::{Served, Site, TestDb};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 mod beds;
-
-const KERNEL: diesel_migrations::EmbeddedMigrations =
-    diesel_migrations::embed_migrations!("../../migrations/sqlite/kernel");
 
 pub struct Server {
     pub app: Arc<App>,
@@ -27,36 +24,23 @@ pub struct Server {
     pub facility: FacilityId,
     pub presence: Arc<Presence>,
     pub stop: watch::Sender<bool>,
-    handle: actix_web::dev::ServerHandle,
-    _folder: tempfile::TempDir,
+    _served: Served,
 }
 
 impl Server {
     /// One facility in a street; a nurse of the street, "nurse", whose password is "correct-horse".
-    pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("test.db").display());
-        migrate(&url, &Migrations(vec![KERNEL])).unwrap();
+    pub async fn start(test: &TestDb) -> Self {
         let clock = Arc::new(ManualClock::at("2026-11-22T08:00:00Z".parse().unwrap()));
-        let db = Database::open(&DatabaseSettings::new(url), clock.clone(), 0).unwrap();
+        let db = Database::open(&DatabaseSettings::new(test.url()), clock.clone(), 0).unwrap();
         let facility = people(&db).await;
-        let (stop, shutdown) = watch::channel(false);
         let settings = HttpSettings { metrics_token: Some("collector".into()), ..HttpSettings::default() };
         let modules = Modules::new(vec![Arc::new(beds::Beds)]);
-        let app = App::assemble(Parts { db, modules, settings, shutdown }).unwrap();
+        let site = Site::open(&db, modules, settings);
+        let (app, stop) = (site.app.clone(), site.stop.clone());
         let presence = Arc::new(Presence::default());
         app.live.listen(presence.clone());
-        let configure = http::configure(app.clone());
-        let server = HttpServer::new(move || actix_web::App::new().configure(configure.clone()))
-            .workers(1)
-            .disable_signals()
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let address = server.addrs()[0];
-        let server = server.run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self { app, address, clock, facility, presence, stop, handle, _folder: folder }
+        let served = site.serve();
+        Self { app, address: served.address, clock, facility, presence, stop, _served: served }
     }
 
     pub fn request(&self, method: &str, path: &str) -> Request {
@@ -92,12 +76,6 @@ impl Server {
 
     pub async fn beds(&self) -> i64 {
         self.app.db.read(beds::count).await.unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.handle.stop(false));
     }
 }
 
