@@ -26,6 +26,10 @@ use crate::{migrations, tls};
 /// How many ports after the configured one are tried, where that is wanted.
 const PORTS_TRIED: u16 = 50;
 
+/// Largest packet at the embedded broker: the inventory of a gateway with a hundred devices. Devices have less, see
+/// `src/mqtt.rs`.
+const MAX_PACKET_BYTES: usize = 1024 * 1024;
+
 /// Why a server did not start, in a sentence for whoever started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -59,6 +63,8 @@ pub fn adapters() -> Vec<Arc<dyn DeviceAdapter>> {
     vec![
         #[cfg(feature = "songhe-mqtt")]
         Arc::new(songhe_adapter_mqtt::SongheMqtt),
+        #[cfg(feature = "zigbee2mqtt")]
+        Arc::new(songhe_adapter_zigbee2mqtt::Zigbee2Mqtt),
     ]
 }
 
@@ -282,6 +288,7 @@ async fn start_broker(
     let mut settings = BrokerSettings::new(config.mqtt.listen);
     settings.data_dir = Some(config.mqtt.data_dir.clone());
     settings.max_clients = config.mqtt.max_clients;
+    settings.max_packet_bytes = MAX_PACKET_BYTES;
     std::fs::create_dir_all(&config.mqtt.data_dir)
         .map_err(|error| StartError::Other(format!("{} cannot be created: {error}", config.mqtt.data_dir.display())))?;
     for _ in 0..PORTS_TRIED {
@@ -315,7 +322,11 @@ fn start_links(
         client_id: config.mqtt.client_id.clone(),
     };
     let mut states = Vec::new();
-    for lane in [Lane::Emergency, Lane::Telemetry] {
+    let gateways = adapters().iter().any(|adapter| adapter.manifest().gateways);
+    for lane in [Lane::Emergency, Lane::Telemetry, Lane::Gateways] {
+        if lane == Lane::Gateways && !gateways {
+            continue;
+        }
         let state = Arc::new(LinkState::default());
         states.push((lane, state.clone()));
         links.spawn(link::run(settings.clone(), lane, ingest.clone(), db.clone(), state, stopped.clone()));

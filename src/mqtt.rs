@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use songhe_broker::{Admission, Gate, Principal, Publish, Publisher, Receipt, SignIn};
-use songhe_devices::{Ingest, Message, register};
+use songhe_devices::{Ingest, Message, gateways, register};
 use songhe_kernel::Database;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -25,6 +25,9 @@ impl ServerAccount {
         Self { username: "songhe-server".into(), password: hex::encode(rand::random::<[u8; 16]>()) }
     }
 }
+
+/// Largest payload of a device, in bytes. The broker itself lets through what a gateway's inventory needs.
+const MAX_DEVICE_PAYLOAD: usize = 64 * 1024;
 
 pub(crate) struct DeviceGate {
     db: Database,
@@ -121,9 +124,14 @@ impl Gate for DeviceGate {
             return if same { Admission::Server } else { Admission::Refused };
         }
         let (serial, secret) = (who.user.to_owned(), who.password.to_vec());
-        match self.db.read(move |db| register::verify_secret(db, &serial, &secret)).await {
-            Ok(true) => Admission::Device,
-            Ok(false) => Admission::Refused,
+        let checked = self.db.read(move |db| {
+            let right = register::verify_secret(db, &serial, &secret)?;
+            Ok((right, if right { gateways::base_topic_of(db, &serial)? } else { None }))
+        });
+        match checked.await {
+            Ok((true, Some(base_topic))) => Admission::Gateway { base_topic },
+            Ok((true, None)) => Admission::Device,
+            Ok((false, _)) => Admission::Refused,
             Err(error) => {
                 tracing::error!(%error, "a device's credential could not be checked");
                 Admission::Unavailable
@@ -134,6 +142,10 @@ impl Gate for DeviceGate {
     async fn on_publish(&self, message: Publish<'_>) -> Receipt {
         if let Principal::Server(_) = message.from {
             return Receipt::Accepted { deliver: true };
+        }
+        if matches!(message.from, Principal::Device(_)) && message.payload.len() > MAX_DEVICE_PAYLOAD {
+            tracing::warn!(device = message.from.name(), bytes = message.payload.len(), "MQTT message too large");
+            return Receipt::Retry;
         }
         let inbound = Message {
             source: "embedded",

@@ -115,7 +115,7 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 27] = [
+const ACTIONS: [(&str, &str); 28] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
@@ -129,6 +129,7 @@ const ACTIONS: [(&str, &str); 27] = [
     ("POST /devices", "POST /api/v1/devices"),
     ("POST /devices/{id}/bind", "POST /api/v1/devices/{id}/bind"),
     ("POST /devices/{id}/credential", "POST /api/v1/devices/{id}/credential"),
+    ("POST /devices/{id}/call-actions", "POST /api/v1/devices/{id}/call-actions"),
     ("POST /quarantine/{id}/dismiss", "POST /api/v1/quarantine/{id}/dismiss"),
     ("POST /incidents/board/presence", "POST /api/v1/presence"),
     ("POST /incidents/{id}/acknowledge", "POST /api/v1/incidents/{id}/acknowledge"),

@@ -52,7 +52,7 @@ pub(super) struct Broker {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SystemLink")]
 pub(super) struct Link {
-    /// emergency, telemetry
+    /// emergency, telemetry, gateways
     pub(super) lane: &'static str,
     pub(super) connected: bool,
     received: u64,
@@ -147,6 +147,7 @@ impl Broker {
                         lane: match lane {
                             Lane::Emergency => "emergency",
                             Lane::Telemetry => "telemetry",
+                            Lane::Gateways => "gateways",
                         },
                         connected: state.is_connected(),
                         received: state.received(),

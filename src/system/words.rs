@@ -32,7 +32,11 @@ fn attention(state: &State) -> Vec<Text> {
     let totals = &state.totals;
     let counted = |key: &'static str, n: i64| (n > 0, Text::key(key).arg("n", n));
     for link in &state.broker.links {
-        let key = if link.lane == "emergency" { "system-attention-link-emergency" } else { "system-attention-link" };
+        let key = match link.lane {
+            "emergency" => "system-attention-link-emergency",
+            "gateways" => "system-attention-link-gateways",
+            _ => "system-attention-link",
+        };
         tell(!link.connected, Text::key(key));
     }
     for queue in state.queues.iter().filter(|queue| queue.name.starts_with("write")) {
@@ -100,6 +104,8 @@ pub(super) fn broker_note(ctx: &Ctx, broker: &Broker) -> Option<String> {
             ctx.say(&Text::key(match (lane, connected) {
                 ("emergency", true) => "system-link-emergency-up",
                 ("emergency", false) => "system-link-emergency-down",
+                ("gateways", true) => "system-link-gateways-up",
+                ("gateways", false) => "system-link-gateways-down",
                 (_, true) => "system-link-telemetry-up",
                 (_, false) => "system-link-telemetry-down",
             }))

@@ -1,4 +1,4 @@
-use crate::{Decoded, DeviceKey, DeviceKeyError};
+use crate::{Decoded, DeviceKey, DeviceKeyError, Directory, Standing};
 use chrono::{DateTime, Utc};
 
 /// A message as it came from a transport.
@@ -86,6 +86,9 @@ pub struct AdapterManifest {
     pub identity: &'static str,
     /// What its devices can do.
     pub capabilities: &'static [Capability],
+    /// Whether its devices come through gateways, so that it needs the directory. What comes by a gateway's topics is
+    /// taken in the order of its arrival.
+    pub gateways: bool,
 }
 
 /// Why a message could not be understood at all. The texts say what is wrong and where, and
@@ -98,6 +101,17 @@ pub enum DecodeError {
     /// The server's own word: some brokers send it back to whoever listens to the topic.
     #[error("the message is the server's own")]
     Own,
+    /// Well formed, and nothing in it is for Songhe: a gateway's log, the state of a lamp that nobody registers.
+    #[error("the message holds nothing for Songhe")]
+    Nothing,
+    /// A gateway's message of a device that its inventory does not name (yet), or of a gateway that nobody registered.
+    #[error("{}", stranger(.gateway.as_ref(), .name))]
+    Stranger {
+        /// The gateway, if it is registered.
+        gateway: Option<DeviceKey>,
+        /// What the topic says of the device, at most 120 characters.
+        name: String,
+    },
     /// The device key in the topic is malformed.
     #[error("the topic names no valid device: {0}")]
     Device(#[from] DeviceKeyError),
@@ -129,6 +143,13 @@ pub enum DecodeError {
     },
 }
 
+fn stranger(gateway: Option<&DeviceKey>, name: &str) -> String {
+    match gateway {
+        Some(gateway) => format!("the inventory of gateway {gateway} names no device \"{name}\""),
+        None => format!("no gateway is registered for the topic \"{name}\""),
+    }
+}
+
 impl DecodeError {
     /// A wrong field, the problem clipped to 120 characters.
     #[must_use]
@@ -142,18 +163,29 @@ pub trait DeviceAdapter: Send + Sync {
     /// What this adapter is.
     fn manifest(&self) -> AdapterManifest;
 
+    /// Whether a topic is one of this protocol's.
+    fn is_topic(&self, topic: &str) -> bool;
+
     /// The device a topic belongs to, without looking at the payload. Quarantine uses it to name
     /// the sender of a message that does not decode.
-    fn device_of(&self, topic: &str) -> Option<DeviceKey>;
+    fn device_of(&self, topic: &str, directory: &Directory) -> Option<DeviceKey>;
 
-    /// Understands a message.
+    /// How a device of that name comes to Songhe.
+    fn standing(&self, device: &DeviceKey) -> Standing {
+        let _ = device;
+        Standing::Alone
+    }
+
+    /// Understands a message. The directory tells which names below a gateway's topics are which devices; it is empty
+    /// unless [`AdapterManifest::gateways`].
     ///
     /// # Errors
-    /// [`DecodeError`]; upstream puts such a message into quarantine with its raw bytes.
-    fn decode(&self, message: Inbound<'_>) -> Result<Decoded, DecodeError>;
+    /// [`DecodeError`]; upstream puts such a message into quarantine with its raw bytes, but for
+    /// [`DecodeError::Own`] and [`DecodeError::Nothing`].
+    fn decode(&self, message: Inbound<'_>, directory: &Directory) -> Result<Decoded, DecodeError>;
 
     /// The bytes that make a device do something, or `None` if this protocol cannot.
-    fn encode(&self, device: &DeviceKey, command: &Command) -> Option<Outbound>;
+    fn encode(&self, device: &DeviceKey, command: &Command, directory: &Directory) -> Option<Outbound>;
 
     /// The bytes that tell a device that its message is safe, or `None` if this protocol has no
     /// such answer.

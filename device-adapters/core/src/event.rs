@@ -26,6 +26,8 @@ pub enum EventKind {
     Presence,
     /// Nobody is in the room any more.
     NoPresence,
+    /// Something was shaken or knocked.
+    Vibration,
     /// The device was opened, moved or taken off.
     Tamper,
     /// The battery should be changed.
@@ -36,7 +38,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, emergencies first in the order of their weight.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Sos,
         Self::Fall,
         Self::Smoke,
@@ -49,6 +51,7 @@ impl EventKind {
         Self::BedEnter,
         Self::Presence,
         Self::NoPresence,
+        Self::Vibration,
         Self::Tamper,
         Self::LowBattery,
         Self::Test,
@@ -70,6 +73,7 @@ impl EventKind {
             Self::BedEnter => "bed_enter",
             Self::Presence => "presence",
             Self::NoPresence => "no_presence",
+            Self::Vibration => "vibration",
             Self::Tamper => "tamper",
             Self::LowBattery => "low_battery",
             Self::Test => "test",

@@ -6,6 +6,7 @@
 
 mod adapter;
 mod device;
+mod directory;
 mod event;
 mod measure;
 mod message;
@@ -13,12 +14,13 @@ mod reading;
 
 pub use adapter::{Action, AdapterManifest, Capability, Command, DecodeError, DeviceAdapter, Inbound, Outbound};
 pub use device::{DeviceKey, DeviceKeyError, MAX_DEVICE_KEY};
+pub use directory::{Directory, Gateway, Member, Standing};
 pub use event::EventKind;
 pub use measure::{Measure, UnitError};
 pub use message::{
     Decoded, DeviceState, Ignored, Item, MAX_IGNORED, TimeError, check_observed_at, clip, valid_message_id,
 };
-pub use reading::{Quality, Reading, mark_contradictions};
+pub use reading::{Quality, Reading, ReadingError, mark_contradictions};
 
 /// The decimal type of all values.
 pub use rust_decimal::Decimal;

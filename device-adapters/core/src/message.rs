@@ -1,4 +1,4 @@
-use crate::{DeviceKey, EventKind, Reading};
+use crate::{DeviceKey, EventKind, Member, Reading};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Most entries kept in [`Decoded::ignored`].
@@ -15,7 +15,8 @@ const EARLIEST_UNIX: i64 = 1_577_836_800;
 pub struct Decoded {
     /// The device that sent it, from the topic or the protocol's identity.
     pub device: DeviceKey,
-    /// The dedupe key within the device. Without one upstream dedupes by content.
+    /// The dedupe key within the device. Without one the message is known by its content: for good if it has a time of
+    /// its own, else as modules/devices/README.md tells.
     pub message_id: Option<String>,
     /// The device's own time, when it gave a believable one.
     pub observed_at: Option<DateTime<Utc>>,
@@ -37,7 +38,10 @@ impl Decoded {
     /// True if an emergency begins in this message; such a message takes the emergency lane.
     #[must_use]
     pub fn is_emergency(&self) -> bool {
-        self.items.iter().any(|item| matches!(item, Item::Event { kind, active: true, .. } if kind.is_emergency()))
+        self.items.iter().any(|item| match item {
+            Item::Event { kind, active, .. } | Item::Condition { kind, active, .. } => *active && kind.is_emergency(),
+            _ => false,
+        })
     }
 
     /// Notes something that was not understood. Names and reasons are clipped, and entries
@@ -72,6 +76,18 @@ pub enum Item {
         /// The device's own words, at most 200 characters.
         detail: Option<String>,
     },
+    /// How something stands at this moment. A device that says it in every message, changed or not: what counts is
+    /// when it changes, and upstream knows how it stood before.
+    Condition {
+        /// What.
+        kind: EventKind,
+        /// Whether it is so.
+        active: bool,
+        /// The device's own words, at most 200 characters.
+        detail: Option<String>,
+    },
+    /// Every device that a gateway knows; those of its former inventory that are not named are gone.
+    Inventory(Vec<Member>),
     /// Facts about the device itself.
     State(DeviceState),
     /// The device's answer to a command.

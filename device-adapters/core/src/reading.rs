@@ -1,8 +1,25 @@
 use crate::{Item, Measure, UnitError, clip};
-use rust_decimal::{Decimal, prelude::ToPrimitive};
+use rust_decimal::{
+    Decimal,
+    prelude::{FromPrimitive, ToPrimitive},
+};
+use std::str::FromStr;
 
 /// Characters kept of a number that cannot be stored.
 const MAX_RAW_VALUE: usize = 64;
+/// Longest number that is taken exactly, in characters; a decimal holds 28 digits.
+const MAX_NUMBER: usize = 64;
+
+/// Why a JSON value is no reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReadingError {
+    /// A text, a truth, a list.
+    #[error("the value is not a number")]
+    NotANumber,
+    /// See [`UnitError`].
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+}
 
 /// How far a value can be believed. Nothing is dropped for its quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,6 +107,23 @@ impl Reading {
         })
     }
 
+    /// A JSON value as a reading: a number of any length, or `null` for a sensor that saw nothing. It never passes
+    /// through floating point, but for what no decimal is.
+    ///
+    /// # Errors
+    /// [`ReadingError`].
+    pub fn from_json(measure: Measure, json: &str, unit: &str) -> Result<Self, ReadingError> {
+        let reading = match json {
+            "null" => Self::none(measure, unit),
+            number if !is_number(number) => return Err(ReadingError::NotANumber),
+            number => match exact(number).or_else(|| nearest(number)) {
+                None => Self::beyond(measure, number, unit),
+                Some(value) => Self::new(measure, value, unit),
+            },
+        };
+        Ok(reading?)
+    }
+
     /// A reading the sensor could not take (a null value).
     ///
     /// # Errors
@@ -107,6 +141,25 @@ impl Reading {
     pub const fn value_micro(&self) -> i64 {
         self.micro
     }
+}
+
+fn is_number(json: &str) -> bool {
+    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+/// A JSON number as a decimal, without floating point in between. Digits beyond the 28 that a
+/// decimal holds are rounded; they are below any sensor's resolution.
+fn exact(number: &str) -> Option<Decimal> {
+    if number.len() > MAX_NUMBER {
+        return None;
+    }
+    if number.contains(['e', 'E']) { Decimal::from_scientific(number).ok() } else { Decimal::from_str(number).ok() }
+}
+
+/// What is near a number that no decimal is: one that is very long or very small. `None` for a very
+/// large one.
+fn nearest(number: &str) -> Option<Decimal> {
+    Decimal::from_f64(number.parse().ok()?)
 }
 
 /// Marks values of one message that contradict each other: a systolic pressure that is not above

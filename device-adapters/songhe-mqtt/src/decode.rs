@@ -3,17 +3,14 @@ use crate::{
     topic::{self, Channel},
 };
 use chrono::{DateTime, Utc};
-use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use songhe_adapter_core::{
     DecodeError, Decoded, DeviceState, EventKind, Inbound, Item, Measure, Reading, check_observed_at, clip,
     mark_contradictions, valid_message_id,
 };
-use std::{borrow::Cow, str::FromStr};
+use std::borrow::Cow;
 
-/// Longest number that is taken exactly, in characters; a decimal holds 28 digits.
-const MAX_NUMBER: usize = 64;
 const MAX_DETAIL: usize = 200;
 const MAX_VERSION: usize = 64;
 
@@ -221,40 +218,13 @@ fn command_result(envelope: &Envelope<'_>, decoded: &mut Decoded) -> Result<(), 
 }
 
 fn push_reading(measure: Measure, raw: &RawValue, unit: &str, decoded: &mut Decoded) {
-    let reading = match raw.get() {
-        "null" => Reading::none(measure, unit).map_err(|e| e.to_string()),
-        number if !is_number(number) => Err("the value is not a number".to_owned()),
-        number => match exact(number).or_else(|| nearest(number)) {
-            None => Reading::beyond(measure, number, unit).map_err(|e| e.to_string()),
-            Some(value) => Reading::new(measure, value, unit).map_err(|e| e.to_string()),
-        },
-    };
-    match reading {
+    match Reading::from_json(measure, raw.get(), unit) {
         Ok(mut reading) => {
             reading.raw_unit = clip(&reading.raw_unit, 32);
             decoded.items.push(Item::Reading(reading));
         }
-        Err(why) => decoded.ignore(measure.name(), &why),
+        Err(why) => decoded.ignore(measure.name(), &why.to_string()),
     }
-}
-
-fn is_number(json: &str) -> bool {
-    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-}
-
-/// A JSON number as a decimal, without floating point in between. Digits beyond the 28 that a
-/// decimal holds are rounded; they are below any sensor's resolution.
-fn exact(number: &str) -> Option<Decimal> {
-    if number.len() > MAX_NUMBER {
-        return None;
-    }
-    if number.contains(['e', 'E']) { Decimal::from_scientific(number).ok() } else { Decimal::from_str(number).ok() }
-}
-
-/// What is near a number that no decimal is: one that is very long or very small. `None` for a very
-/// large one.
-fn nearest(number: &str) -> Option<Decimal> {
-    Decimal::from_f64(number.parse().ok()?)
 }
 
 /// An optional field; a value of the wrong type is noted and treated as absent.

@@ -12,7 +12,8 @@ pub use topic::{Channel, PREFIX};
 
 use serde_json::json;
 use songhe_adapter_core::{
-    Action, AdapterManifest, Capability, Command, DecodeError, Decoded, DeviceAdapter, DeviceKey, Inbound, Outbound,
+    Action, AdapterManifest, Capability, Command, DecodeError, Decoded, DeviceAdapter, DeviceKey, Directory, Inbound,
+    Outbound,
 };
 
 /// Largest payload, in bytes.
@@ -38,18 +39,23 @@ impl DeviceAdapter for SongheMqtt {
                 Capability::Commands,
                 Capability::Acknowledgement,
             ],
+            gateways: false,
         }
     }
 
-    fn device_of(&self, topic: &str) -> Option<DeviceKey> {
+    fn is_topic(&self, topic: &str) -> bool {
+        topic::parse(topic).is_ok()
+    }
+
+    fn device_of(&self, topic: &str, _directory: &Directory) -> Option<DeviceKey> {
         topic::parse(topic).ok().map(|(device, _)| device)
     }
 
-    fn decode(&self, message: Inbound<'_>) -> Result<Decoded, DecodeError> {
+    fn decode(&self, message: Inbound<'_>, _directory: &Directory) -> Result<Decoded, DecodeError> {
         decode::decode(message)
     }
 
-    fn encode(&self, device: &DeviceKey, command: &Command) -> Option<Outbound> {
+    fn encode(&self, device: &DeviceKey, command: &Command, _directory: &Directory) -> Option<Outbound> {
         let id = &command.id;
         let body = match &command.action {
             Action::Lamp { on } => json!({"id": id, "command": "lamp", "on": on}),

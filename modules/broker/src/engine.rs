@@ -257,6 +257,7 @@ impl Shared {
         let asked = self.gate.sign_in(SignIn { client_id, user, password, peer });
         let who = match AssertUnwindSafe(asked).catch_unwind().await {
             Ok(Admission::Device) => Principal::Device(user.clone()),
+            Ok(Admission::Gateway { base_topic }) => Principal::Gateway { name: user.clone(), base_topic },
             Ok(Admission::Server) => Principal::Server(user.clone()),
             Ok(Admission::Refused) => {
                 let why = "wrong user name or password";

@@ -7,6 +7,13 @@ use std::net::SocketAddr;
 pub enum Principal {
     /// A device, by its serial.
     Device(String),
+    /// A gateway, which speaks for other devices below a topic of its own.
+    Gateway {
+        /// Its serial.
+        name: String,
+        /// Below it are its topics; without the slash at the end.
+        base_topic: String,
+    },
     /// A program of the operator that may see all topics.
     Server(String),
 }
@@ -16,7 +23,7 @@ impl Principal {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Device(name) | Self::Server(name) => name,
+            Self::Device(name) | Self::Gateway { name, .. } | Self::Server(name) => name,
         }
     }
 
@@ -25,6 +32,8 @@ impl Principal {
     pub(crate) fn to_user(&self) -> String {
         match self {
             Self::Device(name) => format!("d:{name}"),
+            // No name has a slash in it.
+            Self::Gateway { name, base_topic } => format!("g:{name}/{base_topic}"),
             Self::Server(name) => format!("s:{name}"),
         }
     }
@@ -32,6 +41,10 @@ impl Principal {
     pub(crate) fn from_user(user: &str) -> Option<Self> {
         match user.split_once(':')? {
             ("d", name) => Some(Self::Device(name.to_owned())),
+            ("g", both) => {
+                let (name, base_topic) = both.split_once('/')?;
+                Some(Self::Gateway { name: name.to_owned(), base_topic: base_topic.to_owned() })
+            }
             ("s", name) => Some(Self::Server(name.to_owned())),
             _ => None,
         }
@@ -52,10 +65,15 @@ pub struct SignIn<'a> {
 }
 
 /// The answer to a sign-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// In, with a device's rights.
     Device,
+    /// In, with a gateway's rights: whatever lies below its topic.
+    Gateway {
+        /// Without the slash at the end.
+        base_topic: String,
+    },
     /// In, with the rights of a program of the operator.
     Server,
     /// Wrong user name or password.

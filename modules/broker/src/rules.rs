@@ -46,20 +46,29 @@ fn own_level<'a>(serial: &str, topic: &'a str) -> Option<&'a str> {
     topic.strip_prefix(PREFIX)?.strip_prefix(serial)?.strip_prefix('/')
 }
 
+/// Whether a topic or filter lies below a gateway's topic.
+fn is_below(base_topic: &str, topic: &str) -> bool {
+    let rest = topic.strip_prefix(base_topic).and_then(|rest| rest.strip_prefix('/'));
+    !base_topic.is_empty() && rest.is_some_and(|rest| !rest.is_empty())
+}
+
 /// Whether a message may go to a topic.
 #[must_use]
 pub fn may_publish(who: &Principal, topic: &str) -> bool {
     match who {
         Principal::Device(serial) => own_level(serial, topic).is_some_and(|last| DEVICE_PUBLISHES.contains(&last)),
+        Principal::Gateway { base_topic, .. } => is_below(base_topic, topic) && !topic.contains(['+', '#', '\0']),
         Principal::Server(_) => !topic.is_empty() && !topic.starts_with('$') && !topic.contains(['+', '#', '\0']),
     }
 }
 
-/// Whether a subscription is allowed. Devices name their topics in full, without wildcards.
+/// Whether a subscription is allowed. Devices name their topics in full, without wildcards; a gateway may use them below
+/// its own.
 #[must_use]
 pub fn may_subscribe(who: &Principal, filter: &str) -> bool {
     match who {
         Principal::Device(serial) => own_level(serial, filter).is_some_and(|last| DEVICE_SUBSCRIBES.contains(&last)),
+        Principal::Gateway { base_topic, .. } => is_below(base_topic, filter),
         Principal::Server(_) => !filter.is_empty() && !filter.starts_with(RESERVED),
     }
 }
@@ -121,6 +130,38 @@ mod tests {
         }
     }
 
+    fn gateway() -> Principal {
+        Principal::Gateway { name: "GW-1".into(), base_topic: "zigbee2mqtt".into() }
+    }
+
+    #[test]
+    fn a_gateway_speaks_below_its_own_topic_only() {
+        for (topic, publish, subscribe) in [
+            ("zigbee2mqtt/hall/lamp", true, true),
+            ("zigbee2mqtt/bridge/devices", true, true),
+            ("zigbee2mqtt/#", false, true),
+            ("zigbee2mqtt/+/set", false, true),
+            ("zigbee2mqtt/", false, false),
+            ("zigbee2mqtt", false, false),
+            ("zigbee2mqtt2/hall", false, false),
+            ("zigbee2mqtt+/hall", false, false),
+            ("+/hall", false, false),
+            ("zigbee/GW-1/hall", false, false),
+            ("songhe/v1/GW-1/event", false, false),
+            ("$share/g/zigbee2mqtt/#", false, false),
+            ("#", false, false),
+        ] {
+            assert_eq!(may_publish(&gateway(), topic), publish, "{topic}");
+            assert_eq!(may_subscribe(&gateway(), topic), subscribe, "{topic}");
+            assert!(!may_publish(&device(), topic) && !may_subscribe(&device(), topic), "{topic}");
+        }
+        let second = Principal::Gateway { name: "GW-2".into(), base_topic: "zigbee/GW-2".into() };
+        for (topic, allowed) in [("zigbee/GW-2/hall", true), ("zigbee/GW-20/hall", false), ("zigbee2mqtt/hall", false)]
+        {
+            assert_eq!(may_publish(&second, topic), allowed, "{topic}");
+        }
+    }
+
     #[test]
     fn a_server_sees_everything_but_the_brokers_own() {
         let server = Principal::Server("ops".into());
@@ -167,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_kind_of_a_principal_survives() {
-        for who in [device(), Principal::Server("SH-1".into()), Principal::Device("s:x".into())] {
+        for who in [device(), Principal::Server("SH-1".into()), Principal::Device("s:x".into()), gateway()] {
             assert_eq!(Principal::from_user(&who.to_user()), Some(who));
         }
         assert_eq!(Principal::from_user("SH-1"), None);

@@ -2,33 +2,28 @@
 //! everything else is gathered while the previous commit runs, up to 500 messages, and written together.
 //!
 //! Nothing is acknowledged before its commit. A message that comes again is recognised by (device, message id) and
-//! changes nothing; one that cannot be understood, or whose sender is unknown, is kept in quarantine.
+//! changes nothing (`news.rs`); one that cannot be understood, or whose sender is unknown, is kept in quarantine.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use songhe_adapter_core::{DecodeError, Decoded, DeviceAdapter, EventKind, Inbound, Item, Quality, Reading};
-use songhe_incidents::Kind;
+use songhe_adapter_core::{
+    Capability, DecodeError, Decoded, DeviceAdapter, DeviceKey, Directory, Inbound, Item, Quality,
+};
 use songhe_kernel::{Database, Error, Moment, Result, Text, Tx};
-use songhe_registry::{PlaceId, ResidentId};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::act::{Act, Known, act_on};
 use crate::observations::{self, NewObservation};
 use crate::quarantine::{self, Reason};
 use crate::register::{self, Device, DeviceId};
-use crate::rules::{self, Edge};
-use crate::sighting::Sighting;
-use crate::{inbox, report};
+use crate::whereabouts::Whereabouts;
+use crate::{inbox, news, report, rules};
 
 /// Messages written together at most.
 const BATCH: usize = 500;
 /// Telemetry that may wait; beyond it senders wait for their acknowledgement.
 const WAITING: usize = 10_000;
-/// A measurement older than this at its arrival is history: it is stored and never pages, in seconds.
-const STALE_MEASUREMENT_S: i64 = 300;
-/// An alarm that is told later than this after its own time did not wait that long: its device's clock is wrong, in
-/// seconds. What is known to be over since then does not silence it.
-const LONGEST_WAIT_S: i64 = 86_400;
 
 /// A message as it came from a broker.
 #[derive(Debug, Clone)]
@@ -53,8 +48,10 @@ pub enum Accepted {
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     pub(crate) decoded: Decoded,
-    message: Message,
+    pub(crate) message: Message,
     pub(crate) message_id: String,
+    /// Whether the message's id is its own, or its content has a time in it: then it is the same whenever it comes.
+    pub(crate) is_unique: bool,
     pub(crate) observed_at: Moment,
     pub(crate) received_at: Moment,
 }
@@ -65,6 +62,7 @@ type Waiting = (Arrival, oneshot::Sender<Result<Accepted>>);
 pub struct Ingest {
     db: Database,
     adapters: Vec<Arc<dyn DeviceAdapter>>,
+    whereabouts: Whereabouts,
     telemetry: mpsc::Sender<Waiting>,
 }
 
@@ -73,7 +71,8 @@ impl Ingest {
     pub fn start(db: Database, adapters: Vec<Arc<dyn DeviceAdapter>>) -> Arc<Self> {
         let (telemetry, arrivals) = mpsc::channel(WAITING);
         tokio::spawn(gather(db.clone(), arrivals));
-        Arc::new(Self { db, adapters, telemetry })
+        let whereabouts = Whereabouts::new(db.clone());
+        Arc::new(Self { db, adapters, whereabouts, telemetry })
     }
 
     pub fn adapters(&self) -> &[Arc<dyn DeviceAdapter>] {
@@ -81,7 +80,7 @@ impl Ingest {
     }
 
     fn adapter_of(&self, topic: &str) -> Option<&Arc<dyn DeviceAdapter>> {
-        self.adapters.iter().find(|adapter| adapter.device_of(topic).is_some())
+        self.adapters.iter().find(|adapter| adapter.is_topic(topic))
     }
 
     /// Stores a message and acts on it; returns after the commit.
@@ -89,31 +88,68 @@ impl Ingest {
     /// # Errors
     /// Whatever kept it from being stored: it must not be acknowledged, so that it comes again.
     pub async fn accept(&self, message: Message) -> Result<Accepted> {
-        let received_at = self.db.clock().now();
         let Some(adapter) = self.adapter_of(&message.topic) else {
             return self.quarantine(message, None, Reason::NoAdapter, String::new()).await;
         };
+        match self.understand(adapter.as_ref(), &message).await? {
+            Ok(decoded) => {
+                let named = decoded.items.iter().any(|item| matches!(item, Item::Inventory(_)));
+                let gateway = named.then(|| decoded.device.clone());
+                let accepted = self.store(decoded, message, None).await?;
+                if let Some(gateway) = gateway {
+                    self.look_again(adapter.as_ref(), &gateway).await?;
+                }
+                Ok(accepted)
+            }
+            // Told by us and heard by us, or meant for others: nothing to keep.
+            Err(DecodeError::Own | DecodeError::Nothing) => Ok(Accepted::Duplicate),
+            Err(DecodeError::Stranger { gateway, name }) => {
+                let serial = gateway.as_ref().map(|key| key.as_str().to_owned());
+                let detail = DecodeError::Stranger { gateway, name }.to_string();
+                self.quarantine(message, serial, Reason::UnknownDevice, detail).await
+            }
+            Err(error) => {
+                let directory = self.directory(adapter.as_ref()).await?;
+                let serial = adapter.device_of(&message.topic, &directory).map(|key| key.as_str().to_owned());
+                self.quarantine(message, serial, Reason::Undecodable, error.to_string()).await
+            }
+        }
+    }
+
+    async fn directory(&self, adapter: &dyn DeviceAdapter) -> Result<Arc<Directory>> {
+        if adapter.manifest().gateways { self.whereabouts.directory().await } else { Ok(Arc::default()) }
+    }
+
+    /// A name that is not known is looked up once more in the database before its message is a stranger's.
+    async fn understand(
+        &self,
+        adapter: &dyn DeviceAdapter,
+        message: &Message,
+    ) -> Result<std::result::Result<Decoded, DecodeError>> {
         let inbound = Inbound {
             topic: &message.topic,
             payload: &message.payload,
             retained: message.retained,
-            received_at: received_at.utc(),
+            received_at: self.db.clock().now().utc(),
         };
-        let decoded = match adapter.decode(inbound) {
-            Ok(decoded) => decoded,
-            // Told by us, heard by us: nothing to keep.
-            Err(DecodeError::Own) => return Ok(Accepted::Duplicate),
-            Err(error) => {
-                let serial = adapter.device_of(&message.topic).map(|key| key.as_str().to_owned());
-                return self.quarantine(message, serial, Reason::Undecodable, error.to_string()).await;
-            }
-        };
+        let decoded = adapter.decode(inbound, self.directory(adapter).await?.as_ref());
+        if !matches!(decoded, Err(DecodeError::Stranger { .. })) {
+            return Ok(decoded);
+        }
+        self.whereabouts.forget();
+        Ok(adapter.decode(inbound, self.directory(adapter).await?.as_ref()))
+    }
+
+    /// `since`: when it came, if it waited here.
+    async fn store(&self, decoded: Decoded, message: Message, since: Option<Moment>) -> Result<Accepted> {
+        let received_at = self.db.clock().now();
         for part in &decoded.ignored {
             tracing::info!(device = %decoded.device, part = part.name, why = part.reason, "part of a message ignored");
         }
         let arrival = Arrival {
             message_id: decoded.message_id.clone().unwrap_or_else(|| inbox::content_id(&message)),
-            observed_at: decoded.observed_at.map_or(received_at, Moment::from_utc).min(received_at),
+            is_unique: decoded.message_id.is_some() || decoded.observed_at.is_some(),
+            observed_at: decoded.observed_at.map(Moment::from_utc).or(since).unwrap_or(received_at).min(received_at),
             received_at,
             decoded,
             message,
@@ -125,6 +161,22 @@ impl Ingest {
         let stopping = || Error::Unavailable(Text::key("error-stopping"));
         self.telemetry.send((arrival, answer)).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())?
+    }
+
+    /// A gateway named its devices: what came of names that nobody knew may be understood now. A device that is renamed
+    /// may call for help before its gateway tells the new name.
+    async fn look_again(&self, adapter: &dyn DeviceAdapter, gateway: &DeviceKey) -> Result<()> {
+        self.whereabouts.forget();
+        let serial = gateway.as_str().to_owned();
+        for kept in self.db.read(move |db| quarantine::of_strangers(db, &serial)).await? {
+            let message =
+                Message { source: "quarantine", topic: kept.topic, payload: kept.payload, retained: kept.retained };
+            if let Ok(decoded) = self.understand(adapter, &message).await? {
+                self.store(decoded, message, Some(kept.received_at)).await?;
+                self.db.write(move |tx| quarantine::remove(tx, kept.id)).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn emergency(&self, arrival: Arrival) -> Result<Accepted> {
@@ -141,8 +193,11 @@ impl Ingest {
     /// what a device repeats until it is told.
     pub fn acknowledgement(&self, topic: &str, payload: &[u8]) -> Option<songhe_adapter_core::Outbound> {
         let adapter = self.adapter_of(topic)?;
+        if !adapter.manifest().capabilities.contains(&Capability::Acknowledgement) {
+            return None;
+        }
         let inbound = Inbound { topic, payload, retained: false, received_at: self.db.clock().now().utc() };
-        let decoded = adapter.decode(inbound).ok()?;
+        let decoded = adapter.decode(inbound, &Directory::default()).ok()?;
         let has_event = decoded.items.iter().any(|item| matches!(item, Item::Event { .. }));
         decoded.message_id.filter(|_| has_event).and_then(|id| adapter.acknowledge(&decoded.device, &id))
     }
@@ -221,15 +276,6 @@ fn store_one(tx: &mut Tx<'_>, arrival: &Arrival) -> Result<Accepted> {
     results.first().copied().ok_or_else(|| Error::internal("no result for a message"))
 }
 
-/// Everything that a batch needs to know, looked up together.
-struct Known {
-    devices: HashMap<String, Device>,
-    /// Who lives alone at a bed or home.
-    residents: HashMap<PlaceId, ResidentId>,
-    rules: Vec<rules::Rule>,
-    standing: rules::Standing,
-}
-
 fn look_up(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Known> {
     let serials: HashSet<&str> = batch.iter().map(|arrival| arrival.decoded.device.as_str()).collect();
     let serials: Vec<&str> = serials.into_iter().collect();
@@ -246,7 +292,8 @@ fn look_up(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Known> {
     };
     let shared = devices.values().filter(|device| device.resident_id.is_none());
     let residents = report::only_residents(tx.db(), shared.filter_map(|device| device.place_id))?;
-    Ok(Known { devices, residents, rules, standing })
+    let conditions = news::Conditions::look_up(tx.db(), batch, &devices)?;
+    Ok(Known { devices, residents, rules, standing, conditions })
 }
 
 fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Vec<Accepted>> {
@@ -259,7 +306,7 @@ fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Vec<Accepted>> {
     )?;
     let mut results = Vec::with_capacity(batch.len());
     let mut rows = Vec::new();
-    let mut acts: Vec<(&Arrival, Device)> = Vec::new();
+    let mut acts: Vec<Act<'_>> = Vec::new();
     let mut strangers = quarantine::Strangers::default();
     for arrival in batch {
         let serial = arrival.decoded.device.as_str();
@@ -268,13 +315,15 @@ fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Vec<Accepted>> {
             results.push(Accepted::Quarantined);
             continue;
         };
-        if !fresh.take(device.id, &arrival.message_id) {
+        let seen_at = fresh.seen_at(device.id, &arrival.message_id);
+        let Some(items) = news::of(&mut known.conditions, arrival, device.id, seen_at) else {
             results.push(Accepted::Duplicate);
             continue;
-        }
+        };
         fresh.remember(device.id, arrival.message_id.clone(), arrival.received_at, raw_of(arrival));
-        rows.extend(observations_of(tx, &known, arrival, &device));
-        acts.push((arrival, device));
+        let act = Act { arrival, device, items };
+        rows.extend(observations_of(tx, &known, &act));
+        acts.push(act);
         results.push(Accepted::Stored);
     }
     strangers.keep(tx)?;
@@ -282,8 +331,8 @@ fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Vec<Accepted>> {
     observations::write(tx.db(), &rows)?;
     let earlier = observations::update_states(tx.db(), &rows)?;
     observations::update_health(tx.db(), &seen(&acts))?;
-    for (arrival, device) in &acts {
-        act(tx, &mut known, &earlier, arrival, device)?;
+    for act in &acts {
+        act_on(tx, &mut known, &earlier, act)?;
     }
     signal(tx, &acts);
     Ok(results)
@@ -294,11 +343,12 @@ fn raw_of(arrival: &Arrival) -> Option<Vec<u8>> {
     arrival.decoded.is_emergency().then(|| arrival.message.payload.clone())
 }
 
-fn observations_of(tx: &Tx<'_>, known: &Known, arrival: &Arrival, device: &Device) -> Vec<NewObservation> {
+fn observations_of(tx: &Tx<'_>, known: &Known, act: &Act<'_>) -> Vec<NewObservation> {
+    let Act { arrival, device, items } = act;
     let lives_there = || device.place_id.and_then(|place| known.residents.get(&place).copied());
     let resident = device.resident_id.or_else(lives_there);
     let mut rows = Vec::new();
-    for item in &arrival.decoded.items {
+    for item in items {
         let base = NewObservation {
             id: tx.next_id(),
             device_id: device.id.0,
@@ -327,13 +377,15 @@ fn observations_of(tx: &Tx<'_>, known: &Known, arrival: &Arrival, device: &Devic
                 quality: reading.quality.name().to_owned(),
                 ..base
             }),
-            Item::Event { kind, active, detail } => rows.push(NewObservation {
-                kind: kind.name().to_owned(),
-                active: Some(*active),
-                detail: detail.clone(),
-                ..base
-            }),
-            Item::State(_) | Item::CommandResult { .. } => {}
+            Item::Event { kind, active, detail } | Item::Condition { kind, active, detail } => {
+                rows.push(NewObservation {
+                    kind: kind.name().to_owned(),
+                    active: Some(*active),
+                    detail: detail.clone(),
+                    ..base
+                })
+            }
+            Item::State(_) | Item::Inventory(_) | Item::CommandResult { .. } => {}
         }
     }
     rows
@@ -341,9 +393,9 @@ fn observations_of(tx: &Tx<'_>, known: &Known, arrival: &Arrival, device: &Devic
 
 /// When devices were heard. Who speaks is on line again, whatever their last will said; what a broker had kept, or what
 /// waited in the device, tells nothing of now.
-fn seen(acts: &[(&Arrival, Device)]) -> Vec<observations::Health> {
+fn seen(acts: &[Act<'_>]) -> Vec<observations::Health> {
     let mut by_device: HashMap<DeviceId, observations::Health> = HashMap::new();
-    for (arrival, device) in acts.iter().filter(|(arrival, _)| !arrival.message.retained) {
+    for Act { arrival, device, .. } in acts.iter().filter(|act| !act.arrival.message.retained) {
         let health = by_device.entry(device.id).or_insert_with(|| observations::Health {
             device_id: device.id.0,
             last_seen_at: arrival.received_at,
@@ -367,109 +419,8 @@ fn seen(acts: &[(&Arrival, Device)]) -> Vec<observations::Health> {
     all
 }
 
-fn act(
-    tx: &mut Tx<'_>,
-    known: &mut Known,
-    earlier: &observations::Earlier,
-    arrival: &Arrival,
-    device: &Device,
-) -> Result<()> {
-    let stale =
-        arrival.decoded.historical || arrival.received_at.seconds_since(arrival.observed_at) > STALE_MEASUREMENT_S;
-    for item in &arrival.decoded.items {
-        let sighting = Sighting::of(arrival, item);
-        match item {
-            Item::Event { kind, active, .. } => act_on_event(tx, earlier, device, *kind, *active, &sighting)?,
-            Item::Reading(reading) if reading.quality == Quality::Good => {
-                act_on_reading(tx, known, device, reading, &sighting, stale)?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The incident that an event is, if it is one. A test never pages; doors and beds are states that rules look at.
-fn incident_kind(event: EventKind) -> Option<Kind> {
-    match event {
-        EventKind::Sos => Some(Kind::Sos),
-        EventKind::Fall => Some(Kind::Fall),
-        EventKind::Smoke => Some(Kind::Smoke),
-        EventKind::Gas => Some(Kind::Gas),
-        EventKind::Co => Some(Kind::Co),
-        EventKind::Leak => Some(Kind::Leak),
-        EventKind::Tamper => Some(Kind::Tamper),
-        EventKind::LowBattery => Some(Kind::LowBattery),
-        EventKind::DoorOpen
-        | EventKind::DoorClose
-        | EventKind::BedExit
-        | EventKind::BedEnter
-        | EventKind::Presence
-        | EventKind::NoPresence
-        | EventKind::Test => None,
-    }
-}
-
-fn act_on_event(
-    tx: &mut Tx<'_>,
-    earlier: &observations::Earlier,
-    device: &Device,
-    event: EventKind,
-    active: bool,
-    sighting: &Sighting,
-) -> Result<()> {
-    let Some(kind) = incident_kind(event) else { return Ok(()) };
-    let cause = sighting.cause(device, None);
-    let mut report =
-        report::of(tx.db(), device, kind, String::new(), cause, sighting.observed_at, sighting.received_at)?;
-    report.detail = sighting.detail.clone().unwrap_or_default();
-    if !active {
-        songhe_incidents::report_cleared(tx, &report)?;
-        return Ok(());
-    }
-    // Told late, after it was over: recorded, and silent.
-    let late_s = sighting.received_at.seconds_since(sighting.observed_at);
-    let over = earlier.cleared_after(device.id, event.name(), sighting.observed_at)
-        && (sighting.historical || late_s <= LONGEST_WAIT_S);
-    let silent = over || (sighting.historical && !event.is_emergency());
-    if !silent {
-        songhe_incidents::report(tx, &report)?;
-    }
-    Ok(())
-}
-
-fn act_on_reading(
-    tx: &mut Tx<'_>,
-    known: &mut Known,
-    device: &Device,
-    reading: &Reading,
-    sighting: &Sighting,
-    stale: bool,
-) -> Result<()> {
-    let measure = reading.measure.name();
-    let mine = |rule: &&rules::Rule| rule.facility_id == device.facility_id && rule.measure == measure;
-    for rule in known.rules.iter().filter(mine) {
-        let key = (rule.id, device.id);
-        let since = known.standing.get(&key).copied();
-        match rules::edge(rule, since.is_some(), reading.value_micro()) {
-            // What is history does not page.
-            Edge::Begin if !stale => {
-                rules::begin(tx, rule, device, sighting)?;
-                known.standing.insert(key, sighting.observed_at);
-            }
-            // It may tell of a recovery, but not of one before the limit was passed.
-            Edge::End if since.is_none_or(|since| sighting.observed_at >= since) => {
-                rules::end(tx, rule, device, sighting.observed_at)?;
-                known.standing.remove(&key);
-            }
-            Edge::Begin | Edge::End | Edge::None => {}
-        }
-    }
-    Ok(())
-}
-
-fn signal(tx: &mut Tx<'_>, acts: &[(&Arrival, Device)]) {
-    let facilities: HashSet<_> = acts.iter().map(|(_, device)| device.facility_id).collect();
+fn signal(tx: &mut Tx<'_>, acts: &[Act<'_>]) {
+    let facilities: HashSet<_> = acts.iter().map(|act| act.device.facility_id).collect();
     for facility in facilities {
         tx.signal(format!("observations:{facility}"));
     }

@@ -1,6 +1,7 @@
 //! Devices: the register, the way of a message from bytes to facts, observations and rules.
 //!
 //! - [`register`]: who a device is, where it hangs, with whom, and its credential; [`list`], [`online`]: how they do
+//! - [`gateways`]: who speaks for others, and what they call them
 //! - [`ingest`]: two lanes; nothing is acknowledged before its commit. [`inbox`] knows what was seen before
 //! - [`quarantine`]: what nobody may act on
 //! - [`rules`]: limits with hysteresis and onset delay
@@ -9,12 +10,15 @@
 //!
 //! It must never know a scenario, and never bind a device to a person by itself.
 
+mod act;
 mod api;
+pub mod gateways;
 mod inbox;
 pub mod ingest;
 pub mod link;
 pub mod list;
 mod module;
+mod news;
 pub mod observations;
 pub mod online;
 mod pages;
@@ -25,6 +29,7 @@ mod report;
 pub mod rules;
 pub mod schema;
 mod sighting;
+mod whereabouts;
 pub mod words;
 
 /// The module's name in events, timers and effects.

@@ -1,9 +1,12 @@
-//! The way to an external broker: two connections with persistent sessions and manual acknowledgement.
+//! The way to an external broker: connections with persistent sessions and manual acknowledgement.
 //!
-//! Emergency topics have a connection of their own, so that a backlog of telemetry does not stand before them. A
+//! Emergency topics have a connection of their own, so that a backlog of telemetry does not stand before them. So have
+//! gateways, which put calls for help and readings under one topic: what comes by one topic is stored in the order of
+//! its arrival, since a gateway tells how things stand and not what happened. A
 //! message is acknowledged after its commit, in the order of arrival, and only on the connection it came by: after a
 //! reconnect the broker sends again what was not acknowledged, and the inbox knows it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,8 +14,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use rumqttc::{AsyncClient, ConnectReturnCode, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter};
+use songhe_adapter_core::AdapterManifest;
 use songhe_kernel::Database;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ingest::{Ingest, Message};
 
@@ -20,6 +24,8 @@ use crate::ingest::{Ingest, Message};
 const UNDER_WAY: usize = 1_000;
 /// rumqttc drops the connection over a larger packet, again and again: well above what any adapter accepts.
 const MAX_PACKET_BYTES: usize = 1024 * 1024;
+/// The same for gateways, whose inventories describe everything that each device can do.
+const MAX_GATEWAY_PACKET_BYTES: usize = 16 * 1024 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -57,21 +63,42 @@ impl LinkState {
 pub enum Lane {
     Emergency,
     Telemetry,
+    Gateways,
 }
 
 impl Lane {
+    const fn max_packet_bytes(self) -> usize {
+        match self {
+            Self::Emergency | Self::Telemetry => MAX_PACKET_BYTES,
+            Self::Gateways => MAX_GATEWAY_PACKET_BYTES,
+        }
+    }
+
     const fn suffix(self) -> &'static str {
         match self {
             Self::Emergency => "emergency",
             Self::Telemetry => "telemetry",
+            Self::Gateways => "gateways",
+        }
+    }
+
+    fn of(manifest: &AdapterManifest, topic: &str) -> Self {
+        if manifest.gateways {
+            Self::Gateways
+        } else if topic.ends_with("/event") {
+            Self::Emergency
+        } else {
+            Self::Telemetry
         }
     }
 
     /// The filters of all adapters that belong to this lane. Events come by the emergency connection.
     fn filters(self, ingest: &Ingest) -> Vec<SubscribeFilter> {
-        let topics = ingest.adapters().iter().flat_map(|adapter| adapter.manifest().topics.iter().copied());
-        topics
-            .filter(|topic| (self == Self::Emergency) == topic.ends_with("/event"))
+        let manifests = ingest.adapters().iter().map(|adapter| adapter.manifest());
+        manifests
+            .flat_map(|manifest| manifest.topics.iter().map(move |topic| (Self::of(&manifest, topic), *topic)))
+            .filter(|(lane, _)| *lane == self)
+            .map(|(_, topic)| topic)
             .map(|topic| SubscribeFilter::new(topic.to_owned(), QoS::AtLeastOnce))
             .collect()
     }
@@ -92,7 +119,7 @@ pub async fn run(
     options.set_keep_alive(KEEP_ALIVE);
     options.set_clean_session(false);
     options.set_manual_acks(true);
-    options.set_max_packet_size(MAX_PACKET_BYTES, MAX_PACKET_BYTES);
+    options.set_max_packet_size(lane.max_packet_bytes(), lane.max_packet_bytes());
     let (client, events) = AsyncClient::new(options, UNDER_WAY);
     let (arrived, arrivals) = mpsc::channel(UNDER_WAY);
     let generation = Arc::new(AtomicU64::new(0));
@@ -166,12 +193,16 @@ async fn acknowledge(
     generation: Arc<AtomicU64>,
 ) {
     let mut under_way = FuturesOrdered::new();
+    let mut turns = Turns::default();
     loop {
         tokio::select! {
             arrival = arrivals.recv(), if under_way.len() < UNDER_WAY => {
                 let Some((born, publish)) = arrival else { return };
-                let ingest = ingest.clone();
-                let stored = tokio::spawn(store(ingest, publish));
+                if under_way.is_empty() {
+                    turns.0.clear();
+                }
+                let turn = (lane == Lane::Gateways).then(|| turns.take(&publish.topic));
+                let stored = tokio::spawn(in_turn(turn, store(ingest.clone(), publish)));
                 under_way.push_back(async move { (born, stored.await) });
             }
             Some((born, stored)) = under_way.next(), if !under_way.is_empty() => {
@@ -183,6 +214,32 @@ async fn acknowledge(
             }
         }
     }
+}
+
+/// Who comes after whom, by topic.
+#[derive(Default)]
+struct Turns(HashMap<String, oneshot::Receiver<()>>);
+
+/// A place in the order of a topic: it begins when the one before is over, and is over when it is dropped.
+struct Turn {
+    before: Option<oneshot::Receiver<()>>,
+    _over: oneshot::Sender<()>,
+}
+
+impl Turns {
+    fn take(&mut self, topic: &str) -> Turn {
+        let (over, next) = oneshot::channel();
+        Turn { before: self.0.insert(topic.to_owned(), next), _over: over }
+    }
+}
+
+async fn in_turn<T>(mut turn: Option<Turn>, work: impl Future<Output = T>) -> T {
+    if let Some(before) = turn.as_mut().and_then(|turn| turn.before.take()) {
+        let _ = before.await;
+    }
+    let done = work.await;
+    drop(turn);
+    done
 }
 
 /// Tells a device that its event is safe, so that it need not repeat it. Of QoS 0: a full window of outgoing messages

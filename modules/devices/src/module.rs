@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use songhe_adapter_core::DeviceAdapter;
+use songhe_adapter_core::{DeviceAdapter, DeviceKey, Standing};
 use songhe_kernel::http::Route;
 use songhe_kernel::identity::{Permission, Role};
 use songhe_kernel::schedules::Schedule;
-use songhe_kernel::{Error, Manifest, Module, NewTimer, Result, Timer, Tx};
+use songhe_kernel::{Error, Manifest, Module, NewTimer, Result, Text, Timer, Tx};
 
+use crate::register::Device;
 use crate::{MODULE, api, inbox, pages, rules};
 
 pub const DEVICES_READ: &str = "devices.read";
@@ -47,7 +48,12 @@ static MANIFEST: Manifest = Manifest {
         Permission { name: RULES_WRITE, roles: NURSES },
     ],
     events_in: &[],
-    events_out: &["devices.device.registered", "devices.device.bound", "devices.device.credential"],
+    events_out: &[
+        "devices.device.registered",
+        "devices.device.bound",
+        "devices.device.credential",
+        "devices.device.call_actions",
+    ],
     schedules: &[Schedule { name: PURGE, cron: "0 20 3 * * *", per_facility: false }],
     scenario: false,
 };
@@ -62,6 +68,22 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn adapter_names(&self) -> Vec<&'static str> {
         self.adapters.iter().map(|adapter| adapter.manifest().name).collect()
+    }
+
+    /// Whether a device comes through a gateway and has no credential.
+    pub(crate) fn is_member(&self, device: &Device) -> bool {
+        let key = DeviceKey::new(&device.serial).ok();
+        let standing = self.adapter(&device.adapter).zip(key).map(|(adapter, key)| adapter.standing(&key));
+        standing == Some(Standing::Member)
+    }
+
+    /// # Errors
+    /// `Invalid` for a device that comes through a gateway.
+    pub(crate) fn expect_credential(&self, device: &Device) -> Result<()> {
+        if self.is_member(device) {
+            return Err(Error::field("serial", Text::key("devices-error-member-credential")));
+        }
+        Ok(())
     }
 
     pub(crate) fn adapter(&self, name: &str) -> Option<&Arc<dyn DeviceAdapter>> {

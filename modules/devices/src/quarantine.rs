@@ -7,7 +7,7 @@ use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, Moment, Result, Tx, define_id};
 
 use crate::ingest::Message;
-use crate::schema::{device, quarantine};
+use crate::schema::{device, gateway_member, quarantine};
 
 define_id!(
     /// A quarantined message.
@@ -57,6 +57,8 @@ pub struct Quarantined {
     pub reason: String,
     pub detail: String,
     pub received_at: Moment,
+    /// Whether a broker had kept it.
+    pub retained: bool,
 }
 
 /// Messages of a batch whose senders nobody registered. A flood of them costs one look at each sender.
@@ -110,6 +112,7 @@ fn insert(tx: &mut Tx<'_>, message: &Message, serial: Option<&str>, reason: Reas
             quarantine::reason.eq(reason.as_str()),
             quarantine::detail.eq(songhe_adapter_core::clip(detail, 200)),
             quarantine::received_at.eq(tx.now()),
+            quarantine::retained.eq(message.retained),
         ))
         .execute(tx.db())?;
     Ok(())
@@ -152,15 +155,47 @@ fn trim_all(tx: &mut Tx<'_>) -> Result<()> {
 
 type Query<'a> = quarantine::BoxedQuery<'a, <Db as diesel::Connection>::Backend>;
 
-/// What an unknown device sends has no facility: whoever registers devices sees it. What a registered one sent is seen
-/// at its facility only, since it may tell of a resident.
+/// What an unknown device sends has no facility: whoever registers devices sees it. What a registered one sent, or one
+/// behind a registered gateway, is seen at its facility only, since it may tell of a resident.
 fn visible(scope: &Scope) -> Query<'static> {
     let query = quarantine::table.into_boxed();
     let Some(ids) = scope.ids() else { return query };
     let elsewhere = device::table
         .filter(device::facility_id.ne_all(ids.iter().map(|id| id.0).collect::<Vec<_>>()))
         .select(device::serial);
-    query.filter(quarantine::serial.is_null().or(quarantine::serial.assume_not_null().ne_all(elsewhere)))
+    let behind_others = gateway_member::table
+        .filter(
+            gateway_member::gateway_id.eq_any(
+                device::table
+                    .filter(device::facility_id.ne_all(ids.iter().map(|id| id.0).collect::<Vec<_>>()))
+                    .select(device::id),
+            ),
+        )
+        .select(gateway_member::serial);
+    query.filter(
+        quarantine::serial.is_null().or(quarantine::serial
+            .assume_not_null()
+            .ne_all(elsewhere)
+            .and(quarantine::serial.assume_not_null().ne_all(behind_others))),
+    )
+}
+
+/// The whole messages of a gateway's devices that it had not named when they came, oldest first.
+pub(crate) fn of_strangers(db: &mut Db, gateway: &str) -> Result<Vec<Quarantined>> {
+    let mut kept: Vec<Quarantined> = quarantine::table
+        .filter(quarantine::serial.eq(gateway))
+        .filter(quarantine::reason.eq(Reason::UnknownDevice.as_str()))
+        .order(quarantine::id.asc())
+        .select(Quarantined::as_select())
+        .load(db)?;
+    kept.retain(|message| usize::try_from(message.payload_bytes).is_ok_and(|bytes| bytes == message.payload.len()));
+    Ok(kept)
+}
+
+pub(crate) fn remove(tx: &mut Tx<'_>, id: QuarantineId) -> Result<()> {
+    diesel::delete(quarantine::table.find(id.0)).execute(tx.db())?;
+    tx.signal("quarantine");
+    Ok(())
 }
 
 /// Newest first.

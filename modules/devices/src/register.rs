@@ -186,7 +186,13 @@ pub fn bind(
     changed(tx, "devices.device.bound", device.facility_id, id, by)
 }
 
-fn changed(tx: &mut Tx<'_>, kind: &'static str, facility: FacilityId, id: DeviceId, by: Option<UserId>) -> Result<()> {
+pub(crate) fn changed(
+    tx: &mut Tx<'_>,
+    kind: &'static str,
+    facility: FacilityId,
+    id: DeviceId,
+    by: Option<UserId>,
+) -> Result<()> {
     tx.publish(NewEvent {
         kind,
         version: 1,

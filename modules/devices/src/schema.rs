@@ -54,6 +54,29 @@ diesel::table! {
         reason -> Text,
         detail -> Text,
         received_at -> Timestamp,
+        retained -> Bool,
+    }
+}
+diesel::table! {
+    gateway (device_id) {
+        device_id -> BigInt,
+        base_topic -> Text,
+    }
+}
+diesel::table! {
+    gateway_member (gateway_id, serial) {
+        gateway_id -> BigInt,
+        serial -> Text,
+        name -> Text,
+        model -> Text,
+        vendor -> Text,
+        told_at -> Timestamp,
+    }
+}
+diesel::table! {
+    call_action (device_id, action) {
+        device_id -> BigInt,
+        action -> Text,
     }
 }
 diesel::table! {
@@ -110,6 +133,16 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(device, device_health, device_state, observation, quarantine);
+diesel::joinable!(gateway_member -> gateway (gateway_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    device,
+    device_health,
+    device_state,
+    observation,
+    quarantine,
+    gateway,
+    gateway_member,
+    call_action
+);
 
 songhe_kernel::tables_meet!(crate::schema::device, songhe_registry::schema::place, songhe_registry::schema::resident);

@@ -44,12 +44,12 @@ impl Sighting {
                 sighting.unit = Some(reading.measure.unit());
                 sighting.quality = reading.quality.name();
             }
-            Item::Event { kind, detail, .. } => {
+            Item::Event { kind, detail, .. } | Item::Condition { kind, detail, .. } => {
                 sighting.kind = kind.name();
                 sighting.event = true;
                 sighting.detail = detail.clone();
             }
-            Item::State(_) | Item::CommandResult { .. } => {}
+            Item::State(_) | Item::Inventory(_) | Item::CommandResult { .. } => {}
         }
         sighting
     }

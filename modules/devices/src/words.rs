@@ -51,10 +51,20 @@ pub fn event_key(kind: &str) -> Option<&'static str> {
         EventKind::BedEnter => "devices-event-bed_enter",
         EventKind::Presence => "devices-event-presence",
         EventKind::NoPresence => "devices-event-no_presence",
+        EventKind::Vibration => "devices-event-vibration",
         EventKind::Tamper => "devices-event-tamper",
         EventKind::LowBattery => "devices-event-low_battery",
         EventKind::Test => "devices-event-test",
     })
+}
+
+/// The same for how something stands: a door that is not open is closed.
+pub fn condition_key(kind: &str, active: Option<bool>) -> Option<&'static str> {
+    match (EventKind::from_name(kind), active) {
+        (Some(EventKind::DoorOpen), Some(false)) => Some("devices-event-door_close"),
+        (Some(EventKind::Presence), Some(false)) => Some("devices-event-no_presence"),
+        _ => event_key(kind),
+    }
 }
 
 /// Whether pages have a name for this kind of reading.

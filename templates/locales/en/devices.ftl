@@ -114,6 +114,7 @@ devices-event-bed_exit = Left the bed
 devices-event-bed_enter = Went to bed
 devices-event-presence = Presence
 devices-event-no_presence = No presence
+devices-event-vibration = Vibration
 devices-event-tamper = Tampering
 devices-event-low_battery = Low battery
 devices-event-test = Test
@@ -143,6 +144,19 @@ devices-connect = How to connect
 devices-broker = Broker
 devices-client-id = Client id
 devices-topic = Topic
+
+## Gateways
+devices-gateway = Gateway
+devices-gateway-name = Name at the gateway
+devices-gateway-members = Devices behind it
+devices-base-topic = Base topic
+devices-model = Model
+devices-call-actions = Button calls
+devices-call-actions-text = Actions that are calls by their name (emergency, panic, sos) always call. For an ordinary button, name here which of its actions are calls.
+devices-call-actions-label = Actions that are calls
+devices-call-actions-hint = Separated by spaces, for example: single double hold
+devices-error-actions = Separate the names of actions by spaces, each of letters, digits, underscores and hyphens, 20 at most
+devices-error-member-credential = This device comes through a gateway and has no credential of its own
 
 ## Quarantine
 devices-quarantine-lead = Messages of unknown devices and messages that cannot be read stay here; none is ever linked to a person by itself.

@@ -114,6 +114,7 @@ devices-event-bed_exit = 离床
 devices-event-bed_enter = 上床
 devices-event-presence = 有人
 devices-event-no_presence = 无人
+devices-event-vibration = 震动
 devices-event-tamper = 设备被拆动
 devices-event-low_battery = 电量低
 devices-event-test = 测试
@@ -143,6 +144,19 @@ devices-connect = 连接参数
 devices-broker = 消息代理
 devices-client-id = 客户端标识
 devices-topic = 主题
+
+## 网关
+devices-gateway = 网关
+devices-gateway-name = 网关内名称
+devices-gateway-members = 网关下的设备
+devices-base-topic = 根主题
+devices-model = 型号
+devices-call-actions = 按键呼叫
+devices-call-actions-text = 名称就是求助的按键动作（emergency、panic、sos）总是呼叫。普通按键要在这里写明哪些动作算呼叫。
+devices-call-actions-label = 算作呼叫的动作
+devices-call-actions-hint = 用空格分隔，例如：single double hold
+devices-error-actions = 请用空格分隔动作名称，每个只含字母、数字、下划线和连字符，最多 20 个
+devices-error-member-credential = 这台设备通过网关接入，没有自己的凭据
 
 ## 隔离区
 devices-quarantine-lead = 未登记的设备和无法识别的消息留在这里，不会自动关联到任何人。

@@ -12,10 +12,9 @@ use songhe_registry::{PlaceId, RESIDENTS_READ, ResidentId};
 
 use crate::list::{self, Condition, Filter, Listed};
 use crate::module::{DEVICES_READ, DEVICES_WRITE, OBSERVATIONS_READ, Setup};
-use crate::observations;
 use crate::pages::with;
 use crate::register::{self, Credential, DeviceId, NewDevice};
-use crate::words;
+use crate::{gateways, observations, words};
 
 pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     let (read, write) = (Access::Permission(DEVICES_READ), Access::Permission(DEVICES_WRITE));
@@ -41,7 +40,21 @@ pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
             .doc(ApiDoc::new("The latest of each kind that a device told").returns::<List<StateBody>>()),
         Route::post("/api/v1/devices/{id}/bind", write, bind)
             .doc(ApiDoc::new("Bind a device to a place and a resident").body::<Binding>().returns::<DeviceBody>()),
-        Route::post("/api/v1/devices/{id}/credential", write, give_credential).doc(credential),
+        Route::post("/api/v1/devices/{id}/credential", write, with(setup, give_credential)).doc(credential),
+        Route::get("/api/v1/devices/{id}/gateway", read, show_gateway).doc(
+            ApiDoc::new("How a device and gateways belong together")
+                .description("What its gateway says of it, or below which topic it speaks for others itself.")
+                .returns::<GatewayBody>(),
+        ),
+        Route::post("/api/v1/devices/{id}/call-actions", write, set_call_actions).doc(
+            ApiDoc::new("Set which presses of a device's button are calls for help")
+                .description(
+                    "`action`s as its gateway tells them: `single`, `double`, `hold`, `single_left`. `emergency`, \
+                     `panic` and `sos` always are. An empty list: no others.",
+                )
+                .body::<CallActions>()
+                .returns::<CallActions>(),
+        ),
     ]
 }
 
@@ -140,6 +153,32 @@ impl DeviceBody {
     }
 }
 
+/// A device and gateways.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeviceGateway")]
+struct GatewayBody {
+    /// The gateway that names it.
+    gateway_serial: Option<String>,
+    /// What that gateway calls it in topics, today.
+    name: Option<String>,
+    model: Option<String>,
+    vendor: Option<String>,
+    /// If it is a gateway itself: below this topic it speaks for others.
+    base_topic: Option<String>,
+    /// If it is a gateway itself: how many devices it names.
+    members: i64,
+    /// Presses of its button that are calls for help, beside those that are by their name.
+    call_actions: Vec<String>,
+}
+
+/// Presses of a button that are calls for help.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CallActions {
+    /// At most 20 words of letters, digits, `_` and `-`.
+    actions: Vec<String>,
+}
+
 /// A stretch of a device's history.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DeviceBinding")]
@@ -196,8 +235,8 @@ async fn create(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
         place: body.place_id,
         resident: body.resident_id,
     };
-    let (adapters, by) = (setup.adapter_names(), Some(ctx.caller().user_id));
-    let id = ctx.once(move |tx| register::register(tx, &new, &adapters, by)).await?;
+    let by = Some(ctx.caller().user_id);
+    let id = ctx.once(move |tx| gateways::register(tx, &new, &setup.adapters, by)).await?;
     ctx.created(&find(&ctx, id).await?)
 }
 
@@ -215,13 +254,35 @@ async fn bind(ctx: Ctx) -> Result<HttpResponse> {
 }
 
 /// No idempotency here: what is kept under a key could be read, and a credential is kept nowhere as it is.
-async fn give_credential(ctx: Ctx) -> Result<HttpResponse> {
+async fn give_credential(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     let id = seen(&ctx, DEVICES_WRITE).await?.id;
+    let device = ctx.app().db.read(move |db| register::find(db, id)).await?.ok_or(Error::NotFound)?;
+    setup.expect_credential(&device)?;
     let (secret, by) = (register::new_secret(), Some(ctx.caller().user_id));
     let credential = ctx.app().db.write(move |tx| register::set_secret(tx, id, &secret, by)).await?;
     let mut response = ctx.created(&credential)?;
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+async fn show_gateway(ctx: Ctx) -> Result<HttpResponse> {
+    let device = seen(&ctx, DEVICES_READ).await?;
+    let ties = ctx.app().db.read(move |db| gateways::ties(db, device.id, &device.serial)).await?;
+    let (gateway_serial, name, model, vendor) = match ties.named {
+        Some(named) => (Some(named.gateway_serial), Some(named.name), Some(named.model), Some(named.vendor)),
+        None => (None, None, None, None),
+    };
+    let (base_topic, members, call_actions) = (ties.base_topic, ties.members, ties.call_actions);
+    ctx.json_ok(&GatewayBody { gateway_serial, name, model, vendor, base_topic, members, call_actions })
+}
+
+async fn set_call_actions(ctx: Ctx) -> Result<HttpResponse> {
+    let CallActions { actions } = ctx.json()?;
+    let device = seen(&ctx, DEVICES_WRITE).await?;
+    let (id, by) = (device.id, Some(ctx.caller().user_id));
+    ctx.once(move |tx| gateways::set_call_actions(tx, id, &actions, by)).await?;
+    let ties = ctx.app().db.read(move |db| gateways::ties(db, id, &device.serial)).await?;
+    ctx.json_ok(&CallActions { actions: ties.call_actions })
 }
 
 async fn show_bindings(ctx: Ctx) -> Result<HttpResponse> {

@@ -1,11 +1,14 @@
 //! `/api/v1/quarantine`.
 
+use std::collections::HashMap;
+
 use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, Moment, Result};
 
+use crate::gateways::{Named, named};
 use crate::module::{DEVICES_WRITE, QUARANTINE_READ};
 use crate::quarantine::{QuarantineId, Quarantined, dismiss, list};
 
@@ -57,11 +60,31 @@ struct QuarantinedBody {
     /// How many bytes there were.
     payload_bytes: i32,
     received_at: Moment,
+    /// What its gateway says of the device, if one names it.
+    named: Option<NamedBody>,
 }
 
-impl From<Quarantined> for QuarantinedBody {
-    fn from(row: Quarantined) -> Self {
+/// A device as its gateway names it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NamedByGateway")]
+struct NamedBody {
+    gateway_serial: String,
+    /// What its topics call it, today.
+    name: String,
+    model: String,
+    vendor: String,
+}
+
+impl QuarantinedBody {
+    fn new(row: Quarantined, named: &HashMap<String, Named>) -> Self {
+        let named = row.serial.as_ref().and_then(|serial| named.get(serial)).map(|named| NamedBody {
+            gateway_serial: named.gateway_serial.clone(),
+            name: named.name.clone(),
+            model: named.model.clone(),
+            vendor: named.vendor.clone(),
+        });
         Self {
+            named,
             id: row.id,
             source: row.source,
             serial: row.serial,
@@ -97,7 +120,15 @@ async fn dismiss_group(ctx: Ctx) -> Result<HttpResponse> {
 async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
     let scope = ctx.caller().facilities(QUARANTINE_READ).clone();
-    let rows = ctx.app().db.read(move |db| list(db, &scope, query.after, query.limit.rows())).await?;
-    let items = rows.into_iter().map(QuarantinedBody::from).collect();
+    let (rows, named) = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let rows = list(db, &scope, query.after, query.limit.rows())?;
+            let serials: Vec<String> = rows.iter().filter_map(|row| row.serial.clone()).collect();
+            Ok((rows, named(db, &serials)?))
+        })
+        .await?;
+    let items = rows.into_iter().map(|row| QuarantinedBody::new(row, &named)).collect();
     ctx.json_ok(&List::part(items, query.limit, |row: &QuarantinedBody| row.id))
 }

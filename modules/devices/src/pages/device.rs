@@ -17,6 +17,7 @@ use songhe_registry::{Facility, PlaceId, RESIDENTS_READ, ResidentId, facility};
 
 use super::edit::{give_credential, say, seen};
 use super::{bindable, choice, with};
+use crate::gateways::{self, Ties};
 use crate::list::{self, Listed};
 use crate::module::{DEVICES_READ, DEVICES_WRITE, OBSERVATIONS_READ, Setup};
 use crate::observations::{self, Filter, Observation, ObservationId, State};
@@ -28,8 +29,9 @@ const OBSERVATION_ROWS: i64 = 30;
 pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     let (read, write) = (Access::Permission(DEVICES_READ), Access::Permission(DEVICES_WRITE));
     vec![
-        Route::get("/devices/{id}", read, show),
-        Route::post("/devices/{id}/bind", write, bind),
+        Route::get("/devices/{id}", read, with(setup, show)),
+        Route::post("/devices/{id}/bind", write, with(setup, bind)),
+        Route::post("/devices/{id}/call-actions", write, with(setup, set_call_actions)),
         Route::post("/devices/{id}/credential", write, with(setup, credential)),
     ]
 }
@@ -43,6 +45,7 @@ struct Page {
     older_url: Option<String>,
     bindings: Vec<BindingModel>,
     credential: CredentialModel,
+    gateway: GatewayModel,
     form: Form,
     places: Vec<Choice>,
     residents: Vec<Choice>,
@@ -114,6 +117,17 @@ struct CredentialModel {
 }
 
 #[derive(Serialize)]
+struct GatewayModel {
+    /// It comes through a gateway and has no credential.
+    is_member: bool,
+    serial: Option<String>,
+    name: Option<String>,
+    model: Option<String>,
+    base_topic: Option<String>,
+    members: i64,
+}
+
+#[derive(Serialize)]
 struct IncidentModel {
     id: IncidentId,
     kind: String,
@@ -126,9 +140,11 @@ struct IncidentModel {
 struct Form {
     place: String,
     resident: String,
+    actions: String,
 }
 
-const FIELDS: Fields = &[("place", "registry-place"), ("resident", "incidents-resident")];
+const FIELDS: Fields =
+    &[("place", "registry-place"), ("resident", "incidents-resident"), ("actions", "devices-call-actions")];
 
 /// Everything of a device that one look at the database gives.
 struct Found {
@@ -142,6 +158,7 @@ struct Found {
     users: HashMap<UserId, String>,
     issued_at: Option<Moment>,
     incidents: Vec<IncidentModel>,
+    ties: Ties,
 }
 
 /// What the caller may see of it.
@@ -161,6 +178,7 @@ impl Sees {
 
 fn look(db: &mut Db, device: Device, sees: Sees, after: Option<ObservationId>, now: Moment) -> Result<Found> {
     let id = device.id;
+    let ties = gateways::ties(db, id, &device.serial)?;
     let facility = facility(db, device.facility_id)?.ok_or(Error::NotFound)?;
     let listed = list::describe(db, vec![device], now)?.into_iter().next().ok_or(Error::NotFound)?;
     let bindings = register::bindings(db, id)?;
@@ -190,6 +208,7 @@ fn look(db: &mut Db, device: Device, sees: Sees, after: Option<ObservationId>, n
         bindings,
         places,
         residents,
+        ties,
     })
 }
 
@@ -206,16 +225,24 @@ fn open_incidents(db: &mut Db, id: DeviceId) -> Result<Vec<IncidentModel>> {
         .collect())
 }
 
-async fn show(ctx: Ctx) -> Result<HttpResponse> {
-    let device = seen(&ctx, DEVICES_READ).await?;
-    let form = Form {
+/// What is so now, as the forms show it.
+async fn form_of(ctx: &Ctx, device: &Device) -> Result<Form> {
+    let (id, serial) = (device.id, device.serial.clone());
+    let ties = ctx.app().db.read(move |db| gateways::ties(db, id, &serial)).await?;
+    Ok(Form {
         place: device.place_id.map(|id| id.to_string()).unwrap_or_default(),
         resident: device.resident_id.map(|id| id.to_string()).unwrap_or_default(),
-    };
-    render(&ctx, device, form, &[]).await
+        actions: ties.call_actions.join(" "),
+    })
 }
 
-async fn render(ctx: &Ctx, device: Device, form: Form, errors: &[FieldError]) -> Result<HttpResponse> {
+async fn show(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
+    let device = seen(&ctx, DEVICES_READ).await?;
+    let form = form_of(&ctx, &device).await?;
+    render(&ctx, &setup, device, form, &[]).await
+}
+
+async fn render(ctx: &Ctx, setup: &Setup, device: Device, form: Form, errors: &[FieldError]) -> Result<HttpResponse> {
     #[derive(Deserialize)]
     struct Query {
         #[serde(default)]
@@ -224,6 +251,7 @@ async fn render(ctx: &Ctx, device: Device, form: Form, errors: &[FieldError]) ->
     let after: Option<ObservationId> = cursor(&ctx.query::<Query>()?.after)?;
     let now = ctx.app().clock.now();
     let sees = Sees::of(ctx, &device);
+    let is_member = setup.is_member(&device);
     let can_edit = ctx.caller().facilities(DEVICES_WRITE).contains(device.facility_id);
     let mut found = ctx.app().db.read(move |db| look(db, device, sees, after, now)).await?;
     let zone = found.facility.tz()?;
@@ -243,6 +271,7 @@ async fn render(ctx: &Ctx, device: Device, form: Form, errors: &[FieldError]) ->
             // A device speaks with its present credential only.
             last_used_at: found.issued_at.and_then(|issued| found.listed.last_seen_at.filter(|seen| *seen >= issued)),
         },
+        gateway: gateway_model(is_member, found.ties),
         form,
         places,
         residents,
@@ -289,11 +318,12 @@ fn state_model(ctx: &Ctx, state: &State) -> Option<StateModel> {
 }
 
 fn observation_model(ctx: &Ctx, row: &Observation) -> ObservationModel {
-    let event_key = words::event_key(&row.kind);
+    let event_key = words::condition_key(&row.kind, row.active);
+    let is_over = row.active == Some(false) && event_key == words::event_key(&row.kind);
     let delay_s = row.received_at.seconds_since(row.observed_at).max(0);
     let value = match row.value_micro {
         Some(micro) => words::decimal(micro),
-        None if row.active == Some(false) => say(ctx, Some("devices-event-cleared")),
+        None if is_over => say(ctx, Some("devices-event-cleared")),
         // A number that no field holds, as it was sent.
         None if event_key.is_none() => row.detail.clone().unwrap_or_default(),
         None => String::new(),
@@ -322,7 +352,34 @@ fn binding_models(found: &Found) -> Vec<BindingModel> {
     found.bindings.iter().map(model).collect()
 }
 
-async fn bind(ctx: Ctx) -> Result<HttpResponse> {
+fn gateway_model(is_member: bool, ties: Ties) -> GatewayModel {
+    let (serial, name, model) = match ties.named {
+        Some(named) => {
+            let model = format!("{} {}", named.vendor, named.model).trim().to_owned();
+            (Some(named.gateway_serial), Some(named.name), Some(model).filter(|model| !model.is_empty()))
+        }
+        None => (None, None, None),
+    };
+    GatewayModel { is_member, serial, name, model, base_topic: ties.base_topic, members: ties.members }
+}
+
+async fn set_call_actions(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
+    let Form { actions, .. } = ctx.form()?;
+    let device = seen(&ctx, DEVICES_WRITE).await?;
+    let (id, by) = (device.id, Some(ctx.caller().user_id));
+    let words: Vec<String> =
+        actions.split([' ', ',', '，', '、']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let outcome = ctx.once(move |tx| gateways::set_call_actions(tx, id, &words, by)).await;
+    match refused(outcome)? {
+        Ok(()) => ctx.redirect(&format!("/devices/{id}")),
+        Err(errors) => {
+            let form = Form { actions, ..form_of(&ctx, &device).await? };
+            render(&ctx, &setup, device, form, &errors).await
+        }
+    }
+}
+
+async fn bind(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     let form: Form = ctx.form()?;
     let device = seen(&ctx, DEVICES_WRITE).await?;
     let (id, by) = (device.id, Some(ctx.caller().user_id));
@@ -332,7 +389,10 @@ async fn bind(ctx: Ctx) -> Result<HttpResponse> {
     };
     match refused(outcome)? {
         Ok(()) => ctx.redirect(&format!("/devices/{id}")),
-        Err(errors) => render(&ctx, device, form, &errors).await,
+        Err(errors) => {
+            let form = Form { actions: form_of(&ctx, &device).await?.actions, ..form };
+            render(&ctx, &setup, device, form, &errors).await
+        }
     }
 }
 
@@ -341,6 +401,7 @@ fn read(form: &Form) -> Result<(Option<PlaceId>, Option<ResidentId>)> {
 }
 
 async fn credential(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
-    let id = seen(&ctx, DEVICES_WRITE).await?.id;
-    give_credential(&ctx, &setup, id).await
+    let device = seen(&ctx, DEVICES_WRITE).await?;
+    setup.expect_credential(&device)?;
+    give_credential(&ctx, &setup, device.id).await
 }

@@ -11,6 +11,7 @@ use songhe_registry::{facilities_of, facility_choices};
 
 use super::devices::class_choices;
 use super::{bindable, choice, with};
+use crate::gateways;
 use crate::module::{DEVICES_WRITE, Setup};
 use crate::register::{self, Device, DeviceId, NewDevice};
 
@@ -72,8 +73,13 @@ async fn show_new(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     struct Query {
         #[serde(default)]
         serial: String,
+        #[serde(default)]
+        adapter: String,
+        #[serde(default)]
+        name: String,
     }
-    let form = Form { serial: ctx.query::<Query>()?.serial, ..Form::default() };
+    let Query { serial, adapter, name } = ctx.query()?;
+    let form = Form { serial, adapter, name, ..Form::default() };
     render(&ctx, &setup, form, &[]).await
 }
 
@@ -99,13 +105,19 @@ async fn create(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     ctx.caller().expect_at(DEVICES_WRITE, facility)?;
     let outcome = match form.read(facility) {
         Ok(new) => {
-            let (adapters, by) = (setup.adapter_names(), Some(ctx.caller().user_id));
-            ctx.once(move |tx| register::register(tx, &new, &adapters, by)).await
+            let (setup, by) = (setup.clone(), Some(ctx.caller().user_id));
+            ctx.once(move |tx| gateways::register(tx, &new, &setup.adapters, by)).await
         }
         Err(error) => Err(error),
     };
     match refused(outcome)? {
-        Ok(id) => give_credential(&ctx, &setup, id).await,
+        Ok(id) => {
+            let device = ctx.app().db.read(move |db| register::find(db, id)).await?.ok_or(Error::NotFound)?;
+            if setup.is_member(&device) {
+                return ctx.redirect(&format!("/devices/{id}"));
+            }
+            give_credential(&ctx, &setup, id).await
+        }
         Err(errors) => render(&ctx, &setup, form, &errors).await,
     }
 }
@@ -132,19 +144,20 @@ struct DeviceModel {
 /// another one.
 pub(super) async fn give_credential(ctx: &Ctx, setup: &Setup, id: DeviceId) -> Result<HttpResponse> {
     let (secret, by) = (register::new_secret(), Some(ctx.caller().user_id));
-    let (device, replaced, credential) = ctx
+    let (device, replaced, credential, base_topic) = ctx
         .app()
         .db
         .write(move |tx| {
             let device: Device = register::find(tx.db(), id)?.ok_or(Error::NotFound)?;
             let replaced = register::secret_made_at(tx.db(), id)?.is_some();
-            Ok((device, replaced, register::set_secret(tx, id, &secret, by)?))
+            let base_topic = gateways::base_topic_of(tx.db(), &device.serial)?;
+            Ok((device, replaced, register::set_secret(tx, id, &secret, by)?, base_topic))
         })
         .await?;
     let topic = setup.adapter(&device.adapter).and_then(|adapter| adapter.manifest().topics.first().copied());
     let before = topic.and_then(|topic| topic.split_once('+')).map_or("", |(before, _)| before);
     let page = CredentialPage {
-        topic: format!("{before}{}", device.serial),
+        topic: base_topic.unwrap_or_else(|| format!("{before}{}", device.serial)),
         device: DeviceModel { id, name: device.name, serial: device.serial },
         username: credential.username,
         client_id: credential.client_id,

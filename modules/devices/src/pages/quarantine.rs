@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
-use songhe_adapter_core::{DeviceKey, Inbound};
+use songhe_adapter_core::{DeviceKey, Directory, Inbound};
 use songhe_kernel::http::{Access, Ctx, Menu, Route, Section, cursor, cut, url};
 use songhe_kernel::{Moment, Result};
 
 use super::with;
+use crate::gateways::Named;
 use crate::module::{DEVICES_WRITE, QUARANTINE_READ, Setup};
 use crate::quarantine::{self, Group, QuarantineId, Quarantined, Reason};
-use crate::{register, words};
+use crate::{gateways, register, words};
 
 const PAGE_GROUPS: i64 = 20;
 /// Raw messages shown of one sender, the latest.
@@ -46,6 +47,23 @@ struct Item {
     emergency: bool,
     messages: Vec<Raw>,
     register_url: Option<String>,
+    named: Option<NamedModel>,
+}
+
+/// A device as its gateway names it.
+#[derive(Serialize)]
+struct NamedModel {
+    name: String,
+    model: String,
+    vendor: String,
+}
+
+/// What a look at the quarantine needs beside it.
+struct Around {
+    raw: HashMap<QuarantineId, Quarantined>,
+    registered: HashSet<String>,
+    named: HashMap<String, Named>,
+    directory: Directory,
 }
 
 #[derive(Serialize)]
@@ -63,7 +81,7 @@ async fn list(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     }
     let after: Option<QuarantineId> = cursor(&ctx.query::<Query>()?.after)?;
     let scope = ctx.caller().facilities(QUARANTINE_READ).clone();
-    let (mut groups, raw, registered) = ctx
+    let (mut groups, around) = ctx
         .app()
         .db
         .read(move |db| {
@@ -77,11 +95,13 @@ async fn list(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
             let serials: Vec<String> = groups.iter().filter_map(|group| group.serial.clone()).collect();
             let known = register::homes_of(db, &serials)?;
             let registered: HashSet<String> = known.into_iter().map(|(serial, _)| serial).collect();
-            Ok((groups, raw, registered))
+            let named = gateways::named(db, &serials)?;
+            let directory = gateways::directory(db)?;
+            Ok((groups, Around { raw, registered, named, directory }))
         })
         .await?;
     let more = cut(&mut groups, PAGE_GROUPS);
-    let items: Vec<Item> = groups.into_iter().map(|group| item(&setup, group, &raw, &registered)).collect();
+    let items: Vec<Item> = groups.into_iter().map(|group| item(&setup, group, &around)).collect();
     let page = Page {
         can_edit: ctx.caller().can(DEVICES_WRITE),
         first_url: after.map(|_| "/quarantine".to_owned()),
@@ -91,18 +111,30 @@ async fn list(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     ctx.page("devices/quarantine", &page)
 }
 
-fn item(setup: &Setup, group: Group, raw: &HashMap<QuarantineId, Quarantined>, registered: &HashSet<String>) -> Item {
-    let messages: Vec<&Quarantined> = group.messages.iter().filter_map(|id| raw.get(id)).collect();
-    let adapter = setup.adapters.iter().find(|adapter| adapter.device_of(&group.topic).is_some());
+fn item(setup: &Setup, group: Group, around: &Around) -> Item {
+    let messages: Vec<&Quarantined> = group.messages.iter().filter_map(|id| around.raw.get(id)).collect();
+    let adapter = setup.adapters.iter().find(|adapter| adapter.is_topic(&group.topic));
+    let named = group.serial.as_ref().and_then(|serial| around.named.get(serial));
     let wanted = group.reason == Reason::UnknownDevice.as_str();
     let new = group
         .serial
         .as_ref()
-        .filter(|serial| wanted && DeviceKey::new(serial).is_ok() && !registered.contains(serial.as_str()));
+        .filter(|serial| wanted && DeviceKey::new(serial).is_ok() && !around.registered.contains(serial.as_str()));
     Item {
-        register_url: new.map(|serial| url("/devices/new", &[("serial", serial)])),
+        register_url: new.map(|serial| {
+            let adapter = adapter.map_or("", |adapter| adapter.manifest().name);
+            let name = named.map_or("", |named| named.name.as_str());
+            let given = [("serial", serial.as_str()), ("adapter", adapter), ("name", name)];
+            let given: Vec<(&str, &str)> = given.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+            url("/devices/new", &given)
+        }),
+        named: named.map(|named| NamedModel {
+            name: named.name.clone(),
+            model: named.model.clone(),
+            vendor: named.vendor.clone(),
+        }),
         adapter: adapter.map_or("—", |adapter| adapter.manifest().name).to_owned(),
-        emergency: messages.iter().any(|message| is_emergency(setup, message)),
+        emergency: messages.iter().any(|message| is_emergency(setup, message, &around.directory)),
         messages: messages
             .iter()
             .take(SHOWN)
@@ -122,14 +154,14 @@ fn item(setup: &Setup, group: Group, raw: &HashMap<QuarantineId, Quarantined>, r
 }
 
 /// Whether somebody called for help through a device that nobody registered.
-fn is_emergency(setup: &Setup, message: &Quarantined) -> bool {
+fn is_emergency(setup: &Setup, message: &Quarantined, directory: &Directory) -> bool {
     let inbound = Inbound {
         topic: &message.topic,
         payload: &message.payload,
         retained: false,
         received_at: message.received_at.utc(),
     };
-    setup.adapters.iter().any(|adapter| adapter.decode(inbound).is_ok_and(|decoded| decoded.is_emergency()))
+    setup.adapters.iter().any(|adapter| adapter.decode(inbound, directory).is_ok_and(|decoded| decoded.is_emergency()))
 }
 
 async fn dismiss(ctx: Ctx) -> Result<HttpResponse> {
