@@ -1,6 +1,7 @@
 //! Commands. Each answers with a sentence when it cannot; an exit code of 1 means that it said why.
 
 mod cert;
+mod decode;
 mod facility;
 pub(crate) mod serve;
 mod user;
@@ -40,6 +41,8 @@ enum Command {
     Facility(facility::Command),
     /// Makes a certificate for a local network, by an authority of its own
     Cert(cert::Arguments),
+    /// Prints what an adapter makes of a message, as JSON; the message is read from the standard input
+    Decode(decode::Arguments),
     /// Sends simulated device traffic to a running server
     Simulate(demo::simulate::Arguments),
     /// Measures, beside a limit measured in the same run
@@ -101,6 +104,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::User(command) => user::run(command).await,
         Command::Facility(command) => facility::run(command).await,
         Command::Cert(arguments) => cert::run(&arguments),
+        Command::Decode(arguments) => decode::run(&arguments),
         Command::Simulate(arguments) => demo::simulate::run(arguments).await,
         Command::Bench(command) => bench::run(command).await,
     }

@@ -3,12 +3,15 @@
 //! - `sos`: from a button to an incident and the stream, whatever is sent and however often
 //! - `ladder`: who is told when, across clocks that step and servers that die
 //! - `kill`: SIGKILL at random moments under load
+//! - `decode`: the installer's look at a message
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
+//! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
 //! - `migrations`: schemas of both databases, up and down, and a database that moved to another cluster
 //! - `world`, `api`, `mqtt`, `sql`: what they share
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod decode;
 mod kill;
 mod kill_check;
 mod ladder;
@@ -23,6 +26,8 @@ mod startup;
 mod startup_demo;
 mod tls;
 mod world;
+mod zigbee;
+mod zigbee_hostile;
 
 use std::time::Duration;
 

@@ -18,12 +18,24 @@ pub async fn publish(broker: &str, button: &Button, channel: &str, payload: &[u8
 
 /// The same with any client id and topic.
 pub async fn publish_as(broker: &str, client_id: &str, button: &Button, topic: &str, payload: &[u8]) -> Sent {
+    publish_with(broker, client_id, button, topic, payload, &[]).await
+}
+
+/// The same with further options of the program.
+pub async fn publish_with(
+    broker: &str,
+    client_id: &str,
+    button: &Button,
+    topic: &str,
+    payload: &[u8],
+    options: &[&str],
+) -> Sent {
     let (host, port) = broker.split_once(':').expect("host:port");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), payload).unwrap();
     let mut command = Command::new("mosquitto_pub");
     command.args(["-h", host, "-p", port, "-q", "1", "-i", client_id, "-u", &button.serial, "-P", &button.secret]);
-    command.args(["-t", topic]);
+    command.args(["-t", topic]).args(options);
     if payload.is_empty() {
         command.arg("-n");
     } else {

@@ -195,9 +195,11 @@ fn home(tx: &mut Tx<'_>, facility: FacilityId, number: usize) -> Result<Button> 
     Ok(button)
 }
 
-/// A Mosquitto that knows the world's buttons, each for its own topics, and Songhe.
+/// A Mosquitto that knows the world's buttons, each for its own topics, and Songhe; the topics of a gateway, whose
+/// account comes later.
 pub fn mosquitto(world: &World) -> Mosquitto {
-    let acl = "user songhe-server\ntopic readwrite songhe/v1/#\n\npattern write songhe/v1/%u/telemetry\n\
+    let acl = "user songhe-server\ntopic readwrite songhe/v1/#\ntopic readwrite zigbee2mqtt/#\n\n\
+               user GW-1\ntopic readwrite zigbee2mqtt/#\n\npattern write songhe/v1/%u/telemetry\n\
                pattern write songhe/v1/%u/event\npattern write songhe/v1/%u/state\npattern readwrite songhe/v1/%u/ack\n\
                pattern read songhe/v1/%u/command\n";
     let setup = Mosquitto::setup().user("songhe-server", LINK_PASSWORD).acl(acl);
@@ -205,12 +207,12 @@ pub fn mosquitto(world: &World) -> Mosquitto {
     known.fold(setup, |setup, button| setup.user(&button.serial, &button.secret)).start()
 }
 
-/// Waits until Songhe's two connections have subscribed for the `times`th time: what is published before the first is
+/// Waits until Songhe's connections have subscribed for the `times`th time: what is published before the first is
 /// nobody's.
 pub async fn linked(broker: &Mosquitto, times: usize) {
     songhe_testkit::eventually_true("Songhe at the broker", crate::SOON, || async {
         let log = broker.log();
-        ["emergency", "telemetry"]
+        ["emergency", "telemetry", "gateways"]
             .iter()
             .all(|lane| log.matches(&format!("Sending SUBACK to songhe-1-{lane}")).count() >= times)
     })
@@ -273,6 +275,14 @@ impl House {
         self.server = Some(server.unwrap_or_else(|error| panic!("{error}")));
         if let Wiring::External(broker) = &self.wiring {
             self.links += 1;
+            linked(broker, self.links).await;
+        }
+    }
+
+    /// Waits until Songhe has come back to a broker that was restarted.
+    pub async fn linked_again(&mut self) {
+        self.links += 1;
+        if let Wiring::External(broker) = &self.wiring {
             linked(broker, self.links).await;
         }
     }

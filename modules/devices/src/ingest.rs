@@ -50,6 +50,8 @@ pub(crate) struct Arrival {
     pub(crate) decoded: Decoded,
     pub(crate) message: Message,
     pub(crate) message_id: String,
+    /// The adapter that understood it.
+    adapter: &'static str,
     /// Whether the message's id is its own, or its content has a time in it: then it is the same whenever it comes.
     pub(crate) is_unique: bool,
     pub(crate) observed_at: Moment,
@@ -95,7 +97,7 @@ impl Ingest {
             Ok(decoded) => {
                 let named = decoded.items.iter().any(|item| matches!(item, Item::Inventory(_)));
                 let gateway = named.then(|| decoded.device.clone());
-                let accepted = self.store(decoded, message, None).await?;
+                let accepted = self.store(adapter.as_ref(), decoded, message, None).await?;
                 if let Some(gateway) = gateway {
                     self.look_again(adapter.as_ref(), &gateway).await?;
                 }
@@ -141,12 +143,19 @@ impl Ingest {
     }
 
     /// `since`: when it came, if it waited here.
-    async fn store(&self, decoded: Decoded, message: Message, since: Option<Moment>) -> Result<Accepted> {
+    async fn store(
+        &self,
+        adapter: &dyn DeviceAdapter,
+        decoded: Decoded,
+        message: Message,
+        since: Option<Moment>,
+    ) -> Result<Accepted> {
         let received_at = self.db.clock().now();
         for part in &decoded.ignored {
             tracing::info!(device = %decoded.device, part = part.name, why = part.reason, "part of a message ignored");
         }
         let arrival = Arrival {
+            adapter: adapter.manifest().name,
             message_id: decoded.message_id.clone().unwrap_or_else(|| inbox::content_id(&message)),
             is_unique: decoded.message_id.is_some() || decoded.observed_at.is_some(),
             observed_at: decoded.observed_at.map(Moment::from_utc).or(since).unwrap_or(received_at).min(received_at),
@@ -172,7 +181,7 @@ impl Ingest {
             let message =
                 Message { source: "quarantine", topic: kept.topic, payload: kept.payload, retained: kept.retained };
             if let Ok(decoded) = self.understand(adapter, &message).await? {
-                self.store(decoded, message, Some(kept.received_at)).await?;
+                self.store(adapter, decoded, message, Some(kept.received_at)).await?;
                 self.db.write(move |tx| quarantine::remove(tx, kept.id)).await?;
             }
         }
@@ -310,7 +319,9 @@ fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Vec<Accepted>> {
     let mut strangers = quarantine::Strangers::default();
     for arrival in batch {
         let serial = arrival.decoded.device.as_str();
-        let Some(device) = known.devices.get(serial).cloned() else {
+        // Another protocol's topics are not a device's own, whatever a broker lets through.
+        let device = known.devices.get(serial).filter(|device| device.adapter == arrival.adapter).cloned();
+        let Some(device) = device else {
             strangers.add(serial, &arrival.message);
             results.push(Accepted::Quarantined);
             continue;
