@@ -316,7 +316,7 @@ async fn renamed(mut house: House) {
     })
     .await;
     house.pass_seconds(120);
-    gateway.says(&house, "bridge/devices", &inventory(&[(SOS, "老人床头")])).await;
+    gateway.says_with(&house, "bridge/devices", &inventory(&[(SOS, "老人床头")]), &["-r"]).await;
     until_open(&admin, &[("sos", 2)]).await;
     let kept = admin.get("/api/v1/quarantine").await["items"].as_array().unwrap().clone();
     assert!(kept.iter().all(|message| message["topic"] != "zigbee2mqtt/老人床头"), "acted on, and still there");

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use songhe_adapter_core::{Decimal, DeviceAdapter, DeviceKey, EventKind, Measure, Outbound};
 use songhe_adapter_mqtt::SongheMqtt;
 use songhe_adapter_mqtt::device::{Stamp, event, telemetry};
+use songhe_adapter_zigbee2mqtt::Zigbee2Mqtt;
 use songhe_devices::rules::{NewRule, RuleId, create_rule};
 use songhe_devices::schema::{observation, quarantine};
 use songhe_devices::{Accepted, Device, DeviceId, Devices, Ingest, Message, NewDevice, register};
@@ -45,7 +46,7 @@ pub struct House {
 }
 
 pub fn adapters() -> Vec<Arc<dyn DeviceAdapter>> {
-    vec![Arc::new(SongheMqtt)]
+    vec![Arc::new(SongheMqtt), Arc::new(Zigbee2Mqtt)]
 }
 
 pub fn devices_module() -> Devices {

@@ -13,42 +13,42 @@ use songhe_kernel::http::HttpSettings;
 use songhe_registry::Registry;
 use songhe_testkit::{Answer, MIGRATED, Site, TestDb, both_databases};
 
-struct Desk {
-    street: Street,
+pub(crate) struct Desk {
+    pub(crate) street: Street,
     site: Site,
 }
 
 impl Desk {
-    async fn open(test: &TestDb) -> Self {
+    pub(crate) async fn open(test: &TestDb) -> Self {
         let street = street(test).await;
         let modules = Modules::new(vec![Arc::new(Registry), Arc::new(devices_module())]);
         let site = Site::open(&street.db, modules, HttpSettings::default());
         Self { street, site }
     }
 
-    async fn token(&self, username: &'static str) -> String {
+    pub(crate) async fn token(&self, username: &'static str) -> String {
         self.site.token(username).await
     }
 
-    async fn send(&self, token: &str, request: TestRequest) -> Answer {
+    pub(crate) async fn send(&self, token: &str, request: TestRequest) -> Answer {
         self.site.send(token, request).await
     }
 
-    async fn page(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn page(&self, token: &str, path: &str) -> Answer {
         self.send(token, TestRequest::get().uri(path)).await
     }
 
-    async fn get(&self, token: &str, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, token: &str, path: &str) -> (u16, Value) {
         let answer = self.page(token, path).await;
         (answer.status, answer.json())
     }
 
-    async fn post(&self, token: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, token: &str, path: &str, body: Value) -> (u16, Value) {
         let answer = self.send(token, TestRequest::post().uri(path).set_json(body)).await;
         (answer.status, answer.json())
     }
 
-    async fn form(&self, token: &str, path: &str, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn form(&self, token: &str, path: &str, form: &[(&str, &str)]) -> Answer {
         self.send(token, TestRequest::post().uri(path).set_form(form)).await
     }
 }
