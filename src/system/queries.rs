@@ -8,7 +8,7 @@ use songhe_devices::schema::{device, device_health, inbox, quarantine};
 use songhe_incidents::presence::STALE_AFTER_S;
 use songhe_incidents::schema::board_stream;
 use songhe_kernel::db::database_unix_ms;
-use songhe_kernel::events::Position;
+use songhe_kernel::events::{self, Position};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::schema::{effect, event, retry, subscription, timer};
 use songhe_kernel::{Db, EffectId, FacilityId, Moment, Result};
@@ -135,10 +135,8 @@ pub(super) fn cursors(db: &mut Db) -> Result<Vec<Cursor>> {
 }
 
 fn published_after(db: &mut Db, position: Position) -> Result<Vec<Moment>> {
-    let same_transaction = event::xid.eq(position.xid).and(event::seq.gt(position.seq));
-    let same_epoch = event::epoch.eq(position.epoch).and(event::xid.gt(position.xid).or(same_transaction));
     Ok(event::table
-        .filter(event::epoch.gt(position.epoch).or(same_epoch))
+        .filter(events::later(position))
         .order((event::epoch.asc(), event::xid.asc(), event::seq.asc()))
         .limit(MAX_COUNTED)
         .select(event::created_at)

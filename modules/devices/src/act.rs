@@ -83,7 +83,7 @@ pub(crate) fn incident_kind(event: EventKind) -> Option<Kind> {
     }
 }
 
-fn act_on_event(
+pub(crate) fn act_on_event(
     tx: &mut Tx<'_>,
     earlier: &observations::Earlier,
     device: &Device,

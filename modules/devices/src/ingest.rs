@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::act::{Act, Known, act_on};
 use crate::observations::{self, NewObservation};
 use crate::quarantine::{self, Reason};
+use crate::refused::{self, is_passing};
 use crate::register::{self, Device, DeviceId};
 use crate::whereabouts::Whereabouts;
 use crate::{inbox, news, report, rules};
@@ -51,7 +52,7 @@ pub(crate) struct Arrival {
     pub(crate) message: Message,
     pub(crate) message_id: String,
     /// The adapter that understood it.
-    adapter: &'static str,
+    pub(crate) adapter: &'static str,
     /// Whether the message's id is its own, or its content has a time in it: then it is the same whenever it comes.
     pub(crate) is_unique: bool,
     pub(crate) observed_at: Moment,
@@ -190,10 +191,17 @@ impl Ingest {
 
     async fn emergency(&self, arrival: Arrival) -> Result<Accepted> {
         let arrival = Arc::new(arrival);
-        let again = arrival.clone();
-        match self.db.write_emergency(move |tx| store_one(tx, &arrival)).await {
+        let store = || {
+            let arrival = arrival.clone();
+            self.db.write_emergency(move |tx| store_one(tx, &arrival))
+        };
+        let outcome = match store().await {
             // The same message was stored at the same moment by another way: now it is seen.
-            Err(error) if error.is_unique_violation() => self.db.write_emergency(move |tx| store_one(tx, &again)).await,
+            Err(error) if error.is_unique_violation() => store().await,
+            outcome => outcome,
+        };
+        match outcome {
+            Err(error) if !is_passing(&error) => refused::keep(&self.db, arrival, error).await,
             outcome => outcome,
         }
     }
@@ -255,27 +263,12 @@ async fn gather(db: Database, mut arrivals: mpsc::Receiver<Waiting>) {
     }
 }
 
-/// Whether it is the database's fault and not the message's: trying each message would only take long.
-fn is_passing(error: &Error) -> bool {
-    error.is_transient() || matches!(error, Error::Unavailable(_))
-}
-
-/// A message of a batch that was refused. One that is refused by itself as well goes to quarantine: not acknowledged it
-/// would come again for ever, and brokers stop sending while old messages wait.
+/// A message of a batch that was refused.
 async fn store_alone(db: &Database, arrival: Arrival) -> Result<Accepted> {
     let arrival = Arc::new(arrival);
     let work = arrival.clone();
     match db.write(move |tx| store_one(tx, &work)).await {
-        Err(error) if !is_passing(&error) => {
-            tracing::error!(%error, message_id = arrival.message_id, "message refused by the database, kept in quarantine");
-            let detail = error.to_string();
-            db.write(move |tx| {
-                let serial = Some(arrival.decoded.device.as_str());
-                quarantine::keep(tx, &arrival.message, serial, Reason::Refused, &detail)
-            })
-            .await?;
-            Ok(Accepted::Quarantined)
-        }
+        Err(error) if !is_passing(&error) => refused::keep(db, arrival, error).await,
         outcome => outcome,
     }
 }

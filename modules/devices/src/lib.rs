@@ -3,7 +3,7 @@
 //! - [`register`]: who a device is, where it hangs, with whom, and its credential; [`list`], [`online`]: how they do
 //! - [`gateways`]: who speaks for others, and what they call them
 //! - [`ingest`]: two lanes; nothing is acknowledged before its commit. [`inbox`] knows what was seen before
-//! - [`quarantine`]: what nobody may act on
+//! - [`quarantine`]: what nobody may act on; `refused`: what the database would not take
 //! - [`rules`]: limits with hysteresis and onset delay
 //! - [`link`]: the way to an external broker
 //! - [`pages`], [`api`]: screens and `/api/v1`; [`words`]: values and kinds as people read them
@@ -24,6 +24,7 @@ pub mod online;
 mod pages;
 mod panels;
 pub mod quarantine;
+mod refused;
 pub mod register;
 mod report;
 pub mod rules;

@@ -99,6 +99,7 @@ pub(crate) fn states_of(db: &mut Db, devices: &[DeviceId], kinds: &[&str]) -> Re
 }
 
 /// What was known of the devices before this batch.
+#[derive(Default)]
 pub(crate) struct Earlier(HashMap<(DeviceId, String), State>);
 
 impl Earlier {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use serde_json::json;
 use songhe_kernel::effects::{Effect, NewEffect, Outcome};
-use songhe_kernel::{Db, Moment, NewTimer, Result, Tx, insert_rows};
+use songhe_kernel::{Db, KeptExt, Moment, NewTimer, Result, Tx, insert_rows};
 
 use crate::ladders::{self, Ladder, Rung};
 use crate::model::{Channel, IncidentId, Reason, Row, RungRow, RungState, Status, Target};
@@ -289,7 +289,7 @@ fn mark_notified(tx: &mut Tx<'_>, id: IncidentId) -> Result<()> {
             incident::notified_at.eq(now),
             incident::version.eq(incident::version + 1),
         ))
-        .execute(tx.db())?;
+        .run_kept(tx.db())?;
     Ok(())
 }
 

@@ -9,10 +9,11 @@
 
 use std::time::Duration;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
-use crate::db::{Database, Db, Tx};
+use crate::db::{Database, Db, KeptExt, Tx};
 use crate::error::{Error, Result};
 use crate::ids::{FacilityId, UserId};
 use crate::module::{Module, Modules};
@@ -142,20 +143,34 @@ pub fn oldest(db: &mut Db) -> Result<Option<Position>> {
 
 /// Up to `limit` events after a position that no running transaction can precede.
 pub fn after(db: &mut Db, position: Position, epoch_now: i64, limit: i64) -> Result<Vec<Event>> {
-    let safe: Box<dyn BoxableExpression<event::table, crate::db::MultiBackend, SqlType = Bool>> = match db {
+    let safe: Condition = match db {
         Db::Pg(_) => Box::new(event::epoch.lt(epoch_now).or(event::xid.lt(horizon(db)?))),
         Db::Sqlite(_) => Box::new(event::seq.gt(0)),
     };
-    let later = event::epoch.gt(position.epoch).or(event::epoch
-        .eq(position.epoch)
-        .and(event::xid.gt(position.xid).or(event::xid.eq(position.xid).and(event::seq.gt(position.seq)))));
     Ok(event::table
-        .filter(later)
+        .filter(later(position))
         .filter(safe)
         .order((event::epoch.asc(), event::xid.asc(), event::seq.asc()))
         .limit(limit)
         .select(Event::as_select())
+        .kept(0)
         .load(db)?)
+}
+
+/// A condition on events.
+pub type Condition = Box<dyn BoxableExpression<event::table, crate::db::MultiBackend, SqlType = Bool>>;
+
+/// After a position. Compared as a row, so that both databases go straight to its place in the index: spelled out with
+/// "or", they would read the log from its beginning.
+pub fn later(position: Position) -> Condition {
+    let row = sql::<Bool>("(event.epoch, event.xid, event.seq) > (")
+        .bind::<BigInt, _>(position.epoch)
+        .sql(", ")
+        .bind::<BigInt, _>(position.xid)
+        .sql(", ")
+        .bind::<BigInt, _>(position.seq)
+        .sql(")");
+    Box::new(row)
 }
 
 /// Fixes the epoch at start: raised when the cluster is another one than before, or when a stored transaction id is not
@@ -231,7 +246,7 @@ pub(crate) fn subscribe(tx: &mut Tx<'_>, module: &str) -> Result<()> {
 pub(crate) fn walk(tx: &mut Tx<'_>, module: &dyn Module) -> Result<usize> {
     let name = module.manifest().name;
     // Locks the cursor, so that a second server waits here and then finds it moved.
-    diesel::update(subscription::table.find(name)).set(subscription::module.eq(name)).execute(tx.db())?;
+    diesel::update(subscription::table.find(name)).set(subscription::module.eq(name)).run_kept(tx.db())?;
     let (epoch, xid, seq): (i64, i64, i64) = subscription::table
         .find(name)
         .select((subscription::epoch, subscription::xid, subscription::seq))
@@ -248,7 +263,7 @@ pub(crate) fn walk(tx: &mut Tx<'_>, module: &dyn Module) -> Result<usize> {
     }
     diesel::update(subscription::table.find(name))
         .set((subscription::epoch.eq(last.epoch), subscription::xid.eq(last.xid), subscription::seq.eq(last.seq)))
-        .execute(tx.db())?;
+        .run_kept(tx.db())?;
     Ok(events.len())
 }
 

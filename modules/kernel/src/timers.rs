@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 
-use crate::db::{BothExt, Database, Tx};
+use crate::db::{BothExt, Database, KeptExt, Tx};
 use crate::error::{Error, Result};
 use crate::events::backoff_s;
 use crate::ids::FacilityId;
@@ -77,7 +77,7 @@ pub(crate) fn set(tx: &mut Tx<'_>, new: NewTimer) -> Result<()> {
             timer::parked_at.eq(None::<Moment>),
         ))
         .both()
-        .execute(tx.db())?;
+        .run_kept(tx.db())?;
     Ok(())
 }
 

@@ -159,6 +159,19 @@ both_databases! {
         assert_eq!(street.quarantined().await[0].0, "refused");
     }
 
+    async fn a_call_that_the_database_refuses_pages_once_and_is_kept(test: TestDb) {
+        let street = street(&test).await;
+        refuse(&street.db, "17-1").await;
+        for answer in [Accepted::Quarantined, Accepted::Duplicate] {
+            let again = street.ingest.accept(message(street.sos("SH-1", "17-1"))).await.unwrap();
+            assert_eq!(again, answer);
+        }
+        let open = street.incidents().await;
+        assert_eq!(open.len(), 1);
+        assert_eq!(open[0].presses, 1, "sent again it is still one press");
+        assert!(street.quarantined().await.iter().all(|row| row.0 == "refused"));
+    }
+
     async fn telemetry_does_not_stand_before_an_emergency(test: TestDb) {
         let street = street(&test).await;
         street.accept(street.reading("SH-2", "16-0", Measure::Humidity, "50")).await;

@@ -39,6 +39,7 @@ const SLICE: i64 = 200;
 const MAX_REMEMBERED: usize = 5_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct StreamQuery {
     /// Only this facility's.
     facility: Option<FacilityId>,
@@ -72,13 +73,7 @@ pub(super) fn doc() -> ApiDoc {
 /// GET /api/v1/stream
 pub(super) async fn open(ctx: Ctx) -> Result<HttpResponse> {
     let query: StreamQuery = ctx.query()?;
-    let mut scope = ctx.caller().facilities(INCIDENTS_READ).clone();
-    if let Some(facility) = query.facility {
-        if !scope.contains(facility) {
-            return Err(Error::NotFound);
-        }
-        scope = Scope::Only(vec![facility]);
-    }
+    let scope = ctx.caller().narrowed(INCIDENTS_READ, query.facility)?;
     let last = ctx.header(&LAST_EVENT_ID).map(str::to_owned).or(query.last_event_id);
     let db = ctx.app().db.clone();
     // Before the place in the log is read: what happens in between is in both.

@@ -6,6 +6,8 @@
 use diesel::backend::Backend;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_dsl::methods::LoadQuery;
+use diesel::sql_types::Integer;
 
 /// Up to so many values a statement is kept: a statement for each number of values of each query stays in memory.
 const FEW: usize = 8;
@@ -22,9 +24,46 @@ pub trait KeptExt: Sized {
     fn kept(self, values: usize) -> Kept<Self> {
         Kept { query: self, keep: values <= FEW }
     }
+
+    /// Runs an insert, update or delete that stays prepared. For those whose count of rows nobody asks for.
+    fn run_kept<'query, Conn>(self, conn: &mut Conn) -> QueryResult<()>
+    where
+        Statement<Self>: LoadQuery<'query, Conn, i32>,
+    {
+        Statement(self.kept(1)).load(conn).map(drop)
+    }
 }
 
 impl<T> KeptExt for T {}
+
+/// A statement that answers no rows, run the way queries are: `execute` forgets what [`Kept`] says.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<T>(Kept<T>);
+
+impl<T, DB> QueryFragment<DB> for Statement<T>
+where
+    DB: Backend,
+    T: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.0.walk_ast(pass)
+    }
+
+    fn is_safe_to_cache_prepared(&self, backend: &DB) -> QueryResult<bool> {
+        self.0.is_safe_to_cache_prepared(backend)
+    }
+}
+
+impl<T> QueryId for Statement<T> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<T> Query for Statement<T> {
+    type SqlType = Integer;
+}
+
+impl<T, Conn> RunQueryDsl<Conn> for Statement<T> {}
 
 impl<T, DB> QueryFragment<DB> for Kept<T>
 where
@@ -66,12 +105,12 @@ macro_rules! insert_rows {
             }
             $crate::db::Db::Pg(conn) => {
                 for $values in rows {
-                    $statement.kept(1).execute(conn)?;
+                    $statement.run_kept(conn)?;
                 }
             }
             $crate::db::Db::Sqlite(conn) => {
                 for $values in rows {
-                    $statement.kept(1).execute(conn)?;
+                    $statement.run_kept(conn)?;
                 }
             }
         }
