@@ -258,7 +258,7 @@ both_databases! {
         assert_eq!(found["items"][0]["cause"]["kind"], "parked_work");
         let id = found["items"][0]["id"].as_str().unwrap();
         let (_, page) = house.get(&keeper, &format!("/incidents/{id}")).await;
-        assert!(page.contains("background work"), "{page}");
+        assert!(page.contains("One piece of background work"), "{page}");
 
         assert_eq!(house.post(&keeper, "/api/v1/system/timers/given-up/unpark").await, 204);
         let cleared = |incident: &Value| {

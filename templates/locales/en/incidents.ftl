@@ -323,7 +323,10 @@ incidents-gaps-detail = { $n ->
    *[other] { $n } periods of the coming week have nobody to tell
 }
 incidents-system-long-transaction = A database transaction has been open for { $n } seconds and holds all later events back. The system administrator has to find and end it.
-incidents-system-parked-work = { $n } pieces of background work failed again and again and were set aside. The system administrator has to look at them under “System”.
+incidents-system-parked-work = { $n ->
+    [one] One piece of background work
+   *[other] { $n } pieces of background work
+ } failed again and again and was set aside. The system administrator has to look at it under “System”.
 incidents-resident-ability = Ability level { $level }
 incidents-resident-alone = Lives alone
 incidents-resident-fall-risk = High fall risk
