@@ -81,7 +81,8 @@ pub fn register(tx: &mut Tx<'_>, new: &NewDevice, adapters: &[&str], by: Option<
         wrong.push(FieldError::new("serial", Text::key("devices-error-serial-taken")));
     }
     if !CLASSES.contains(&new.class.as_str()) {
-        wrong.push(FieldError::new("class", Text::key("devices-error-class")));
+        let key = if new.class.is_empty() { "error-choose" } else { "devices-error-class" };
+        wrong.push(FieldError::new("class", Text::key(key)));
     }
     if !adapters.contains(&new.adapter.as_str()) {
         wrong.push(FieldError::new("adapter", Text::key("devices-error-adapter")));

@@ -176,10 +176,14 @@ impl<'r> Climb<'r> {
         let target: Target = rung.target.parse()?;
         let channel: Channel = rung.channel.parse()?;
         rung.effect_id = None;
+        let before = (rung.state.clone(), rung.reason.clone());
         let who = match reach::find(tx, row, target, rung.rank, channel)? {
             Reach::Nobody(reason, who) => {
                 rung.set(tx, RungState::Passed, Some(reason));
-                self.facts.push(Fact::Passed { target, channel, who: names(&who), reason });
+                // Told again and again, the story is read for what changes.
+                if before != (rung.state.clone(), rung.reason.clone()) {
+                    self.facts.push(Fact::Passed { target, channel, who: names(&who), reason });
+                }
                 who
             }
             Reach::Board(who) => {

@@ -43,6 +43,7 @@ impl PanelSource for IncidentPanels {
             if row.status()?.is_open() {
                 open.push(json!({
                     "id": row.id, "kind": row.kind, "priority": row.priority, "raised_at": row.raised_at,
+                    "place": row.place_label,
                 }));
             }
         }

@@ -108,9 +108,14 @@ impl I18n {
         format(self.bundle(Locale::DEFAULT), key, args).unwrap_or_else(|| key.to_owned())
     }
 
-    /// The words of an error or a note.
+    /// The words of an error or a note. The argument `n` is a number, by which plurals go; all others stay as they are,
+    /// since a serial or a name may look like a number.
     pub fn say(&self, locale: Locale, text: &Text) -> String {
-        let args = text.args.iter().map(|(name, value)| (*name, FluentValue::from(value.as_str()))).collect();
+        let mut args = FluentArgs::new();
+        for (name, value) in &text.args {
+            let value = value.as_str();
+            args.set(*name, if *name == "n" { FluentValue::try_number(value) } else { FluentValue::from(value) });
+        }
         self.text(locale, text.key, &args)
     }
 

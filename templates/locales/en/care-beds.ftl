@@ -1,7 +1,10 @@
 # Family care beds
 care-beds-menu = Family care beds
 care-beds-title = Family care beds
-care-beds-caption = { $n } beds
+care-beds-caption = { $n ->
+    [one] { $n } bed
+   *[other] { $n } beds
+}
 care-beds-resident = Resident
 care-beds-address = Address
 care-beds-now = Now
@@ -17,7 +20,10 @@ care-beds-search-label = Name or address
 care-beds-figure-active = In service
 care-beds-figure-active-note = { $n } suspended
 care-beds-figure-open = Calls waiting
-care-beds-figure-open-note = { $n } calls in 30 days
+care-beds-figure-open-note = { $n ->
+    [one] { $n } call in 30 days
+   *[other] { $n } calls in 30 days
+}
 care-beds-figure-within-60 = Answered within 60 s
 care-beds-figure-within-180 = Answered within 180 s
 care-beds-figure-within-note = Last 30 days, target { $target }

@@ -35,7 +35,10 @@ devices-figure-total = Devices
 devices-figure-online = On line
 devices-figure-low-battery = Low battery
 devices-figure-quarantine = In quarantine
-devices-quarantined-n = { $n } unregistered devices are in quarantine
+devices-quarantined-n = { $n ->
+    [one] { $n } unregistered device is in quarantine
+   *[other] { $n } unregistered devices are in quarantine
+}
 
 ## Classes of the catalogue
 devices-class-1-1 = Wearables
@@ -163,7 +166,10 @@ devices-quarantine-lead = Messages of unknown devices and messages that cannot b
 devices-quarantine-empty = Quarantine is empty
 devices-quarantine-empty-text = Everything received came from registered devices.
 devices-quarantine-emergency = Contains an emergency
-devices-n-messages = { $n } messages
+devices-n-messages = { $n ->
+    [one] { $n } message
+   *[other] { $n } messages
+}
 devices-dismiss = Dismiss
 devices-reason-unknown_device = Unknown device
 devices-reason-no_adapter = No adapter for it

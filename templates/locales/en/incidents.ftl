@@ -244,6 +244,8 @@ incidents-ladder-priority = For priority
 incidents-ladder-repeat = Repeat until answered
 incidents-ladder-repeat-every = Every (seconds)
 incidents-ladder-rungs = Rungs
+incidents-ladder-rungs-hint = Times go from early to late; the first rung is at 0 seconds. A rung that tells nobody (“None”) is not kept. The contact rank is for family contacts only.
+incidents-ladder-delete-confirm = Delete this escalation ladder?
 incidents-rung = Rung { $n }
 incidents-rung-after = Seconds after raising
 incidents-rung-target = Whom
@@ -276,6 +278,7 @@ incidents-endpoint-last-error = Last failure
 incidents-endpoint-never = Never
 incidents-endpoint-test = Send a test
 incidents-endpoint-delete = Delete this endpoint
+incidents-endpoint-delete-confirm = Delete this endpoint?
 
 ## Room tag
 incidents-tag-title = At { $place }
@@ -315,9 +318,15 @@ incidents-error-url-https = The address must begin with https:// (http:// only t
 incidents-error-url-user = The address must not contain a user name or password
 incidents-error-url-characters = The address must not contain spaces or control characters
 incidents-error-url-host = Link-local addresses cannot be used
-incidents-gaps-detail = { $n } periods of the coming week have nobody to tell
+incidents-gaps-detail = { $n ->
+    [one] { $n } period of the coming week has nobody to tell
+   *[other] { $n } periods of the coming week have nobody to tell
+}
 incidents-system-long-transaction = A database transaction has been open for { $n } seconds and holds all later events back. The system administrator has to find and end it.
-incidents-system-parked-work = { $n } pieces of background work failed again and again and were set aside. The system administrator has to look at them under “System”.
+incidents-system-parked-work = { $n ->
+    [one] One piece of background work
+   *[other] { $n } pieces of background work
+ } failed again and again and was set aside. The system administrator has to look at it under “System”.
 incidents-resident-ability = Ability level { $level }
 incidents-resident-alone = Lives alone
 incidents-resident-fall-risk = High fall risk
@@ -331,4 +340,7 @@ incidents-note-times = time { $n }
 incidents-note-by-tag = by the room's tag
 incidents-entry-called_again = Called again: notification starts anew
 incidents-ladder-built-in = Built-in ladder
-incidents-ladder-warning-more = { $n } more stretches
+incidents-ladder-warning-more = { $n ->
+    [one] { $n } more stretch
+   *[other] { $n } more stretches
+}

@@ -18,7 +18,7 @@ kernel-theme-day = Day
 kernel-theme-night = Night
 kernel-sign-out = Sign out
 kernel-live-stale = The live connection is lost; what you see may be out of date. Reconnecting…
-kernel-watch-waiting = { $n } alarms are waiting for an answer
+kernel-watch-waiting = Alarms waiting for an answer: { $n }
 kernel-home = Home
 kernel-system = System state
 kernel-api-docs = API reference
@@ -83,7 +83,10 @@ kernel-colon = {": "}
 kernel-home-hello = Hello, { $name }
 kernel-home-today = What needs you now
 kernel-home-quiet = No alarms are waiting
-kernel-home-waiting = { $n } alarms are waiting
+kernel-home-waiting = { $n ->
+    [one] { $n } alarm is waiting
+   *[other] { $n } alarms are waiting
+}
 kernel-home-open-board = Open the alarm board
 kernel-home-follow-ups = Follow-ups due
 kernel-home-no-follow-ups = No follow-ups are due
@@ -91,6 +94,8 @@ kernel-home-due = Due
 kernel-home-overdue = Overdue
 kernel-home-my-shifts = My shifts
 kernel-home-no-shifts = You have no shifts in the coming week
+kernel-home-nothing = There is nothing for your account yet
+kernel-home-nothing-text = This version has no pages for your role. If you need help, please ask the facility.
 
 ## Error pages
 kernel-error-title-400 = This request makes no sense to us
@@ -126,7 +131,7 @@ kernel-error-try-again = Try again
 error-invalid = Something needs to be corrected
 error-bad-request = The request is malformed
 error-unauthenticated = Please sign in first
-error-forbidden = You may not do this
+error-forbidden = You may not do this. If your work needs it, ask the facility's administrator.
 error-not-found = Not found, or outside your area
 error-method-not-allowed = This address does not support that method
 error-conflict = This has changed meanwhile. Refresh and try again.
@@ -141,7 +146,10 @@ error-unsupported-media-type = This content type is not supported
 error-bad-cursor = The page position is no longer valid. Start from the first page.
 
 ## Validation
-kernel-errors-title = Please correct { $n } field(s)
+kernel-errors-title = { $n ->
+    [one] Please correct { $n } field
+   *[other] Please correct { $n } fields
+}
 error-required = Please fill this in
 error-choose = Please choose one
 error-too-long = At most { $max } characters
@@ -164,7 +172,10 @@ error-password-weak = This password is too short or too common
 ## System state
 kernel-system-lead = Queues, timers, effects and connections as they are now.
 kernel-system-ok = All is well
-kernel-system-attention = { $n } need attention
+kernel-system-attention = { $n ->
+    [one] { $n } needs attention
+   *[other] { $n } need attention
+}
 kernel-system-version = Version
 kernel-system-database = Database
 kernel-system-uptime = Running for
@@ -245,7 +256,7 @@ error-database-unreachable = The database cannot be reached. Please try again sh
 error-password-long = The password is too long: at most { $max } bytes
 error-password-short = The password is too short: at least { $min } characters
 error-stopping = The system is stopping. Please try again shortly.
-error-username-form = User names of at most { $max } characters have lower-case letters, digits, dots and hyphens only
+error-username-form = A user name has 2 to { $max } characters and no spaces
 error-username-taken = This user name is taken
 
 ## Lengths of time

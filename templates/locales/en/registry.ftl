@@ -20,6 +20,7 @@ registry-id-tail = ID ends in
 registry-phone = Phone
 registry-place = Place
 registry-facility = Facility
+registry-facility-show = Change facility
 registry-since = Since
 registry-notes = Care notes
 registry-notes-hint = Separate with 、. Shown on the alarm board, for example: lives alone、high fall risk
@@ -30,10 +31,16 @@ registry-latest = Latest readings
 registry-latest-none = No readings yet
 registry-devices = Devices
 registry-no-devices = No devices bound
-registry-n-devices = { $n } devices
+registry-n-devices = { $n ->
+    [one] { $n } device
+   *[other] { $n } devices
+}
 registry-recent-incidents = Recent alarms
 registry-no-incidents = No alarms recorded
-registry-open-incidents = { $n } alarms
+registry-open-incidents = { $n ->
+    [one] { $n } alarm
+   *[other] { $n } alarms
+}
 
 ## Residents
 registry-residents = Residents
@@ -81,6 +88,7 @@ registry-rosters-empty = This facility has no staff yet
 registry-rosters-empty-text = Add staff first, then shifts.
 registry-week-prev = Previous week
 registry-week-next = Next week
+registry-week-this = This week
 registry-coverage = Gaps on call
 registry-covered = Covered
 registry-shift-add = Add a shift
@@ -119,13 +127,13 @@ registry-error-staff-exists = This account is on the staff already
 
 ## Care notes
 registry-ability = Level of ability
-registry-ability-0 = able
-registry-ability-1 = slightly dependent
-registry-ability-2 = moderately dependent
-registry-ability-3 = severely dependent
-registry-ability-4 = completely dependent
-registry-living-alone = lives alone
-registry-fall-risk-high = high risk of falling
+registry-ability-0 = Able
+registry-ability-1 = Slightly dependent
+registry-ability-2 = Moderately dependent
+registry-ability-3 = Severely dependent
+registry-ability-4 = Completely dependent
+registry-living-alone = Lives alone
+registry-fall-risk-high = High risk of falling
 
 ## Jobs and shifts
 registry-job = Job
@@ -151,6 +159,6 @@ registry-day-thu = Thu { $day }
 registry-day-fri = Fri { $day }
 registry-day-sat = Sat { $day }
 registry-day-sun = Sun { $day }
-registry-ability-none = not assessed
+registry-ability-none = Not assessed
 registry-contact-rank = Contact { $n }
 registry-staff-add = Add a member of staff

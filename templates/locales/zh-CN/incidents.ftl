@@ -244,6 +244,8 @@ incidents-ladder-priority = 适用级别
 incidents-ladder-repeat = 无人应答时重复通知
 incidents-ladder-repeat-every = 每隔（秒）
 incidents-ladder-rungs = 通知步骤
+incidents-ladder-rungs-hint = 各步时间从早到晚填写，第一步为 0 秒。“通知谁”选“无”的步骤不会保存。联系人顺位只在通知家属联系人时填写。
+incidents-ladder-delete-confirm = 确定删除这套升级规则吗？
 incidents-rung = 第 { $n } 步
 incidents-rung-after = 告警后（秒）
 incidents-rung-target = 通知谁
@@ -276,6 +278,7 @@ incidents-endpoint-last-error = 最近失败
 incidents-endpoint-never = 从未
 incidents-endpoint-test = 发送测试
 incidents-endpoint-delete = 删除此地址
+incidents-endpoint-delete-confirm = 确定删除这个通知地址吗？
 
 ## 房间标签
 incidents-tag-title = 到达 { $place }

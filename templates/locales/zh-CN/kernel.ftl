@@ -91,6 +91,8 @@ kernel-home-due = 期限
 kernel-home-overdue = 已逾期
 kernel-home-my-shifts = 我的班次
 kernel-home-no-shifts = 未来一周没有您的班次
+kernel-home-nothing = 您的账号暂时没有可用的页面
+kernel-home-nothing-text = 当前版本还没有为您的角色提供功能。如需帮助，请联系机构管理员。
 
 ## 错误页
 kernel-error-title-400 = 这个请求无法理解
@@ -126,7 +128,7 @@ kernel-error-try-again = 再试一次
 error-invalid = 有内容需要修改
 error-bad-request = 请求格式不正确
 error-unauthenticated = 请先登录
-error-forbidden = 您没有此操作的权限
+error-forbidden = 您没有此操作的权限。如工作需要，请联系机构管理员开通。
 error-not-found = 没有找到，或不在您的管理范围内
 error-method-not-allowed = 此地址不支持这种操作
 error-conflict = 内容已被更改，请刷新后再试
@@ -245,7 +247,7 @@ error-database-unreachable = 无法连接数据库，请稍后再试
 error-password-long = 密码过长，最多 { $max } 个字节
 error-password-short = 密码过短，至少 { $min } 个字
 error-stopping = 系统正在停止，请稍后再试
-error-username-form = 用户名只能包含小写字母、数字、点和连字符，最多 { $max } 个字符
+error-username-form = 用户名为 2 到 { $max } 个字符，不能有空格
 error-username-taken = 这个用户名已经有人使用
 
 ## 时长
@@ -258,7 +260,7 @@ duration-hours = { $second ->
    *[other] { $first } 小时 { $second } 分
 }
 duration-minutes = { $second ->
-    [0] { $first } 分
+    [0] { $first } 分钟
    *[other] { $first } 分 { $second } 秒
 }
 duration-seconds = { $first } 秒

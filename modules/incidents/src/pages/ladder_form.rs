@@ -102,7 +102,12 @@ impl LadderForm {
         }
         let repeat_seconds = self.repeat_s.parse::<i32>().ok();
         if repeat_seconds.is_none() {
-            wrong.push(FieldError::new("repeat_seconds", Text::key("error-invalid-number")));
+            let key = if self.repeat_s.is_empty() { "error-required" } else { "error-invalid-number" };
+            wrong.push(FieldError::new("repeat_seconds", Text::key(key)));
+        }
+        // The rest of the name is looked at with the whole ladder; all that is empty is told together.
+        if !wrong.is_empty() && self.name.trim().is_empty() {
+            wrong.push(FieldError::new("name", Text::key("error-required")));
         }
         let mut rungs = Vec::new();
         for form in &mut self.rungs {
