@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,7 @@ pub struct Server {
 pub async fn open_database(config: &Config, clock: SharedClock) -> Result<Opened, StartError> {
     let settings = DatabaseSettings { url: config.database.url.clone(), connections: config.database.connections };
     prepare_folder(&config.database.url)?;
+    prepare_file(&config.database.url)?;
     let kind = settings.kind()?;
     let url = settings.url.clone();
     let ran = tokio::task::spawn_blocking(move || songhe_kernel::db::migrate(&url, &migrations::all(kind)))
@@ -110,6 +112,15 @@ pub async fn open_database(config: &Config, clock: SharedClock) -> Result<Opened
         tracing::info!(migrations = ran.len(), "database migrated");
     }
     Ok(runtime::open(&settings, clock).await?)
+}
+
+/// Before work on a database that a running server must not be disturbed in.
+///
+/// # Errors
+/// When another Songhe is running on this SQLite file.
+pub(crate) fn expect_alone(url: &str) -> Result<(), StartError> {
+    prepare_folder(url)?;
+    lock_file(url).map(drop)
 }
 
 fn prepare_folder(url: &str) -> Result<(), StartError> {
@@ -122,10 +133,36 @@ fn prepare_folder(url: &str) -> Result<(), StartError> {
     }
 }
 
+/// A SQLite file belongs to its owner alone: it holds residents, password hashes and secrets, and SQLite gives its
+/// companions the same rights. Answers its path without links, so that one file has one lock; `None` for PostgreSQL.
+fn prepare_file(url: &str) -> Result<Option<PathBuf>, StartError> {
+    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let cannot = |error| StartError::Other(format!("The database file {path} cannot be opened: {error}."));
+    private_file(path).map(Some).map_err(cannot)
+}
+
+fn private_file(path: &str) -> std::io::Result<PathBuf> {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    drop(file);
+    std::fs::canonicalize(path)
+}
+
 /// A SQLite file has one server: a lock beside it, given back by the system however the process ends.
 fn lock_file(url: &str) -> Result<Option<File>, StartError> {
-    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
-    let path = format!("{}.lock", path.strip_prefix("//").unwrap_or(path));
+    let Some(database) = prepare_file(url)? else { return Ok(None) };
+    let path = format!("{}.lock", database.display());
     let cannot = |error: std::io::Error| StartError::Other(format!("{path} cannot be locked: {error}"));
     let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(cannot)?;
     match file.try_lock() {

@@ -12,7 +12,12 @@ use serde::{Deserialize, Serialize};
 /// Words that stand for a secret in examples: `serve` refuses them, alone, joined and repeated.
 const DEFAULT_SECRETS: [&str; 9] =
     ["changeme", "change", "secret", "password", "songhe", "demo", "admin", "default", "example"];
+/// A secret with one of these in it was not drawn at random.
+const GUESSED: [&str; 6] = ["changeme", "change-me", "password", "secret", "example", "qwerty"];
+const RUN: usize = 6;
 const MIN_SECRET_CHARS: usize = 16;
+/// Variables of the test command: they configure no server.
+const FOR_TESTS: &str = "TEST_";
 /// A secret of fewer different characters was not drawn at random.
 const MIN_DIFFERENT_CHARS: usize = 6;
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -185,9 +190,14 @@ impl Config {
             .parse()
             .map_err(|error: toml::de::Error| ConfigError(format!("The configuration is no valid TOML. {error}")))?;
         for (name, value) in environment {
-            if let Some((section, key)) = name.strip_prefix("SONGHE_").and_then(|rest| rest.split_once("__")) {
-                overlay(&mut table, &section.to_lowercase(), &key.to_lowercase(), &value)?;
-            }
+            let Some(rest) = name.strip_prefix("SONGHE_").filter(|rest| !rest.starts_with(FOR_TESTS)) else { continue };
+            let Some((section, key)) = rest.split_once("__") else {
+                return wrong(format!(
+                    "The environment variable {name} is none of Songhe's: section and key are joined by two underscores, \
+                     as in SONGHE_SERVER__LISTEN."
+                ));
+            };
+            overlay(&mut table, &section.to_lowercase(), &key.to_lowercase(), &value)?;
         }
         let config: Self = table.try_into().map_err(|error: toml::de::Error| {
             ConfigError(format!(
@@ -209,6 +219,11 @@ impl Config {
         }
         if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| self.database.url.starts_with(scheme)) {
             return wrong("database.url must begin with sqlite: (a file) or postgres:// (a server).");
+        }
+        if let Some(path) = self.database.url.strip_prefix("sqlite:")
+            && (path.trim_start_matches('/').is_empty() || path.ends_with(":memory:"))
+        {
+            return wrong("database.url must name a file behind sqlite:, for example sqlite:songhe-data/songhe.db.");
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return wrong("tls.certificate and tls.key go together: give both files, or neither.");
@@ -283,6 +298,16 @@ fn postgres_password(url: &str) -> Option<&str> {
     before_host.map(|(_, password)| password).or_else(parameter)
 }
 
+/// It has a word of examples in it, or a run of neighbours: `123456`, `abcdef`, `qwerty`.
+fn is_guessable(value: &str) -> bool {
+    let value = value.to_lowercase();
+    let runs = value
+        .as_bytes()
+        .windows(RUN)
+        .any(|run| run.iter().zip(run.iter().skip(1)).all(|(a, b)| a.checked_add(1) == Some(*b)));
+    runs || GUESSED.iter().any(|word| value.contains(word))
+}
+
 /// Nothing is left of it once the words of examples and what joins them are taken away.
 fn is_made_of_defaults(value: &str) -> bool {
     let mut left: String = value.to_lowercase().chars().filter(|c| c.is_alphabetic()).collect();
@@ -298,7 +323,7 @@ fn check_secret(name: &str, value: &str) -> Result<()> {
         return wrong(format!("{name} is empty: give a secret of at least {MIN_SECRET_CHARS} characters."));
     }
     let different: std::collections::BTreeSet<char> = value.chars().collect();
-    let guessed = is_made_of_defaults(value) || different.len() < MIN_DIFFERENT_CHARS;
+    let guessed = is_made_of_defaults(value) || is_guessable(value) || different.len() < MIN_DIFFERENT_CHARS;
     if guessed || value.chars().count() < MIN_SECRET_CHARS {
         return wrong(format!(
             "{name} is a default, too simple or too short: give one of at least {MIN_SECRET_CHARS} characters, for example from \

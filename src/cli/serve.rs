@@ -5,6 +5,7 @@ use std::sync::Arc;
 use songhe_kernel::db::{DatabaseSettings, applied_versions, pending_versions};
 use songhe_kernel::{Database, SystemClock};
 
+use super::words::start_failure;
 use super::{Failure, start_log, until_stopped};
 use crate::assembly::{Server, StartOptions, open_database};
 use crate::config::Config;
@@ -20,9 +21,9 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     start_log(&config.log);
     config.check_production()?;
     let clock = Arc::new(SystemClock::new());
-    let opened = open_database(config, clock).await?;
+    let opened = open_database(config, clock).await.map_err(start_failure)?;
     refuse_demo(&opened.db).await?;
-    let server = Server::start_on(opened, config, StartOptions::default()).await?;
+    let server = Server::start_on(opened, config, StartOptions::default()).await.map_err(start_failure)?;
     announce(&server);
     until_stopped().await;
     server.stop().await;
@@ -74,7 +75,7 @@ pub(super) async fn check(config: &Config) -> Result<(), Failure> {
 
 pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
     start_log(&config.log);
-    open_database(config, Arc::new(SystemClock::new())).await?;
+    open_database(config, Arc::new(SystemClock::new())).await.map_err(start_failure)?;
     println!("The database is up to date.");
     Ok(())
 }

@@ -25,9 +25,12 @@ pub(super) enum Command {
         /// system_admin, facility_admin, nurse, carer, cashier, pharmacist, therapist, supervisor or family
         #[arg(long)]
         role: String,
-        /// The facility or region at which the role is held (fac_… as the API shows it); without it everywhere
-        #[arg(long)]
+        /// The facility or region at which the role is held (fac_… as the API shows it)
+        #[arg(long, conflicts_with = "everywhere")]
         at: Option<String>,
+        /// The role is held at every facility; a system_admin's always is
+        #[arg(long)]
+        everywhere: bool,
     },
     /// Sets a new password, read from standard input, and ends all sessions of the account
     Password {
@@ -41,23 +44,33 @@ const INPUTS: Inputs = &[("username", "USERNAME"), ("display_name", "--name"), (
 
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Add { config, username, name, role, at } => add(config, username, name, &role, at).await,
+        Command::Add { config, username, name, role, at, everywhere } => {
+            let words = Words::load()?;
+            let role = role_of(&words, &role)?;
+            if at.is_none() && !everywhere && role != Role::SystemAdmin {
+                return Err(words.failure(&Text::key("cli-role-where").arg("role", role.as_str())));
+            }
+            add(&words, config, username, name, role, at).await
+        }
         Command::Password { config, username } => password(config, username).await,
     }
 }
 
+fn role_of(words: &Words, role: &str) -> Result<Role, Failure> {
+    role.parse().map_err(|_| {
+        let all = Role::ALL.map(Role::as_str).join(", ");
+        words.failure(&Text::key("cli-unknown-role").arg("role", role).arg("all", all))
+    })
+}
+
 async fn add(
+    words: &Words,
     config: Option<PathBuf>,
     username: String,
     name: String,
-    role: &str,
+    role: Role,
     at: Option<String>,
 ) -> Result<(), Failure> {
-    let words = Words::load()?;
-    let role: Role = role.parse().map_err(|_| {
-        let all = Role::ALL.map(Role::as_str).join(", ");
-        words.failure(&Text::key("cli-unknown-role").arg("role", role).arg("all", all))
-    })?;
     let node = match &at {
         Some(text) => Some(
             text.parse::<FacilityId>().map_err(|_| words.failure(&Text::key("cli-no-facility-id").arg("at", text)))?.0,
@@ -65,7 +78,7 @@ async fn add(
         None => None,
     };
     let config = Config::load(config.as_deref(), std::env::vars())?;
-    let hash = read_password(&words).await?;
+    let hash = read_password(words).await?;
     let opened =
         open_database(&config, Arc::new(SystemClock::new())).await.map_err(|error| words.start_failure(&error))?;
     let user = NewUser { username: username.clone(), display_name: name, password: hash, locale: None };
@@ -82,7 +95,7 @@ async fn add(
         .await;
     match made {
         Ok(()) => {
-            println!("{}", words.say(&Text::key("cli-account-made").arg("name", username).arg("role", role)));
+            println!("{}", words.say(&Text::key("cli-account-made").arg("name", username).arg("role", role.as_str())));
             Ok(())
         }
         Err(error) => {

@@ -41,10 +41,12 @@ impl Words {
         match error {
             Error::Invalid(fields) => {
                 let all: Vec<String> = fields.iter().map(|field| self.line(field, inputs)).collect();
-                all.join(&self.say(&Text::key("kernel-semicolon")))
+                part_of_sentence(all.join(&self.say(&Text::key("kernel-semicolon"))))
             }
-            Error::BadRequest(text) | Error::Conflict(text) | Error::Unavailable(text) => self.say(text),
-            Error::NotFound => self.say(&Text::key("error-not-found")),
+            Error::BadRequest(text) | Error::Conflict(text) | Error::Unavailable(text) => {
+                part_of_sentence(self.say(text))
+            }
+            Error::NotFound => part_of_sentence(self.say(&Text::key("error-not-found"))),
             // Of the database or a defect: for whoever keeps the server, there are no other words.
             other => other.to_string(),
         }
@@ -62,6 +64,16 @@ impl Words {
             other => Failure(other.to_string()),
         }
     }
+}
+
+/// Without the full stop: the sentence that it becomes part of has its own.
+fn part_of_sentence(words: String) -> String {
+    words.trim_end_matches(['.', '。']).to_owned()
+}
+
+/// A start's error in words, where there is nothing else to say.
+pub(crate) fn start_failure(error: StartError) -> Failure {
+    Words::load().map_or_else(|failure| failure, |words| words.start_failure(&error))
 }
 
 /// `zh_CN.UTF-8` is Chinese; everything that is not is English, as the rest of the command line.

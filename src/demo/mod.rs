@@ -14,7 +14,7 @@ use songhe_kernel::http::DemoAccount;
 use songhe_kernel::schema::meta;
 use songhe_kernel::{Database, SystemClock};
 
-use crate::assembly::{Server, StartOptions, open_database};
+use crate::assembly::{Server, StartOptions, expect_alone, open_database};
 use crate::cli::{Failure, start_log, until_stopped};
 use crate::config::Config;
 
@@ -75,6 +75,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     config.mqtt.listen = here(arguments.mqtt_port);
     config.database.url = format!("sqlite:{}", arguments.data.join("songhe.db").display());
     config.mqtt.data_dir = arguments.data.join("mqtt");
+    expect_alone(&config.database.url)?;
     let opened = open_database(&config, Arc::new(SystemClock::new())).await?;
     let credentials = arguments.data.join("demo-devices.csv");
     if !is_demo(&opened.db).await? {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use chrono::{Days, NaiveTime};
-use songhe_kernel::{Database, FacilityId, Result, Tx};
+use songhe_kernel::{Database, Error, FacilityId, Result, Tx};
 use songhe_registry::{self as registry, Duty, NewShift, Staff, StaffId};
 
 use super::people;
@@ -41,7 +41,12 @@ fn extend_day(tx: &mut Tx<'_>, facility: FacilityId, ahead: u64) -> Result<()> {
         let runs_now = covers(hour(*from), hour(*to), now.in_zone(zone).time());
         for person in wanted(&staff, index, runs_now).into_iter().filter(|person| !taken.contains(&person.id)) {
             let new = NewShift { staff_id: person.id, duty: person.job, name: (*name).into(), starts_at, ends_at };
-            registry::add_shift(tx, &new, None)?;
+            match tx.savepoint(|tx| registry::add_shift(tx, &new, None)) {
+                Ok(_) => {}
+                // Whoever was put on another facility's staff as well may be on duty there.
+                Err(Error::Invalid(_)) => tracing::info!(staff = %person.id, "not free for a shift of the demo"),
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(())

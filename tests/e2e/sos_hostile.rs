@@ -20,8 +20,9 @@ both_databases! {
         let (own, other) = (&world.buttons[0], &world.buttons[1]);
         let admin = Api::sign_in(&server.url(""), "admin").await;
 
-        // Another device's topic. (MQTT 3.1.1 has no way to say no.)
-        publish_as(&broker, &own.serial, own, &format!("songhe/v1/{}/event", other.serial), SOS).await;
+        // Another device's topic. MQTT 3.1.1 has no way to say no but to end the connection.
+        let foreign = publish_as(&broker, &own.serial, own, &format!("songhe/v1/{}/event", other.serial), SOS).await;
+        assert!(!foreign.ok, "it believes another's call delivered");
         server.wait_for_log("MQTT topic refused", SOON).await;
         let wrong = Button { secret: "f".repeat(32), ..own.clone() };
         assert!(!publish(&broker, &wrong, "event", SOS).await.ok, "a wrong password was let in");

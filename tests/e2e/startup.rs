@@ -127,11 +127,11 @@ both_databases! {
         let (again, said) = with_password(&add, PASSWORD);
         assert!(!again && !said.contains("error-"), "the same name twice: {said}");
         holds(&said, &["USERNAME: This user name is taken", "songhe user password boss"]);
-        let nowhere = ["user", "add", "x3", "--name", "院\u{200B}长", "--role", "nurse", "--config", &config];
+        let nowhere = ["user", "add", "x3", "--name", "院\u{200B}长", "--role", "nurse", "--everywhere", "--config", &config];
         let (made, said) = with_password(&nowhere, PASSWORD);
         assert!(!made && !said.contains("error-"), "{said}");
         holds(&said, &["--name: There is an invisible character (U+200B)", "correct it and run the command again"]);
-        let nowhere = [&nowhere[..3], &["--name", "x", "--role", "nurse", "--at", "fac_0000000000001"], &nowhere[7..]].concat();
+        let nowhere = [&nowhere[..3], &["--name", "x", "--role", "nurse", "--at", "fac_0000000000001"], &nowhere[8..]].concat();
         holds(&with_password(&nowhere, PASSWORD).1, &["fac_0000000000001", "songhe facility add", "/api/v1/facilities"]);
         // On a Chinese terminal in Chinese.
         let (made, said) = with_password_in("zh_CN.UTF-8", &add, PASSWORD);

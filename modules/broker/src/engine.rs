@@ -2,7 +2,8 @@
 
 use crate::{
     Admission, BrokerError, BrokerSettings, BrokerStats, Gate, Principal, Publish, Receipt, SignIn,
-    presence::{Presence, Will},
+    limits::{CONNECTIONS_PER_ACCOUNT, MINUTE, OnceAMinute, nearly_full},
+    presence::{Gone, Presence, SignedIn, Will},
     rules, self_test,
 };
 use futures_util::FutureExt;
@@ -37,6 +38,8 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 const STOP_GRACE: Duration = Duration::from_millis(500);
 /// How long the whole stop may take; connections that never signed in are then cut off.
 const STOP_LIMIT: Duration = Duration::from_millis(900);
+/// How often it is looked how many are connected.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Where a message goes whose acknowledgement is withheld; nobody can subscribe to it.
 const WITHHELD: &str = "$songhe/withheld";
 
@@ -53,6 +56,8 @@ struct Shared {
     gate: Arc<dyn Gate>,
     presence: Presence,
     counters: Counters,
+    /// Accounts lately warned of, that they have too many connections.
+    crowded: OnceAMinute,
     stopping: watch::Sender<bool>,
     /// Set right after the engine exists; its hooks run only later. Weak, because the router
     /// holds the hooks.
@@ -71,6 +76,7 @@ pub async fn start(settings: BrokerSettings, gate: Arc<dyn Gate>) -> Result<Brok
         gate,
         presence: Presence::default(),
         counters: Counters::default(),
+        crowded: OnceAMinute::default(),
         stopping: watch::channel(false).0,
         router: OnceLock::new(),
         testing: AtomicBool::new(true),
@@ -88,8 +94,27 @@ pub async fn start(settings: BrokerSettings, gate: Arc<dyn Gate>) -> Result<Brok
         return Err(BrokerError::SelfTest(why));
     }
     broker.shared.testing.store(false, Relaxed);
+    tokio::spawn(warn_when_nearly_full(Arc::clone(&broker.shared), settings.max_clients));
     tracing::info!(%local_addr, "MQTT broker listens");
     Ok(broker)
+}
+
+/// Once a minute as long as it is so: the engine asks us nothing about connections it has no room for.
+async fn warn_when_nearly_full(shared: Arc<Shared>, most: usize) {
+    let mut stopping = shared.stopping.subscribe();
+    let mut pause = LOOK_EVERY;
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = sleep(pause) => {}
+        }
+        let connected = shared.presence.len();
+        pause = LOOK_EVERY;
+        if nearly_full(connected, most) {
+            tracing::warn!(connected, most, "MQTT connections nearly or all taken; further devices are turned away");
+            pause = MINUTE;
+        }
+    }
 }
 
 async fn launch(mut engine: MqttBroker, shared: Arc<Shared>, local_addr: SocketAddr) -> Result<Broker, BrokerError> {
@@ -274,7 +299,15 @@ impl Shared {
             let why = "the will goes to a topic that is not the client's own";
             return self.refuse(client_id, peer, why, ReasonCode::NotAuthorized);
         }
-        self.presence.admit(client_id, began);
+        let most = if matches!(who, Principal::Server(_)) { usize::MAX } else { CONNECTIONS_PER_ACCOUNT };
+        let sign_in = SignedIn { began, peer: Some(peer), hears_reasons: connect.protocol_version >= 5 };
+        if !self.presence.admit(client_id, user, most, sign_in) {
+            self.counters.refused_sign_ins.fetch_add(1, Relaxed);
+            if self.crowded.is_due(user, Instant::now()) {
+                tracing::warn!(account = %user, client_id, %peer, most, "MQTT sign-in refused: too many connections of one account");
+            }
+            return AuthResult::fail(ReasonCode::QuotaExceeded);
+        }
         AuthResult::success_with_user(who.to_user())
     }
 
@@ -312,6 +345,13 @@ impl Shared {
         let Some(from) = event.user_id.as_deref().and_then(Principal::from_user) else {
             return self.withhold(&event).await;
         };
+        // From MQTT 3.1.1 only: its messages come this far, see `authorize_publish`. The refusal is logged and counted.
+        if !self.gate.may_publish(&from, &event.topic) {
+            return match event.qos {
+                QoS::AtMostOnce => PublishAction::Handled,
+                _ => self.cut_off(&event.client_id).await,
+            };
+        }
         let message = Publish {
             from: &from,
             topic: &event.topic,
@@ -332,9 +372,6 @@ impl Shared {
         }
     }
 
-    /// The engine has no way to answer nothing, but it answers a message of QoS 0 with nothing:
-    /// so the message is exchanged for one. Removing the client's entry ends its connection, and
-    /// the device repeats what was not acknowledged when it is back.
     async fn withhold(&self, event: &ClientPublishEvent) -> PublishAction {
         let client_id = &*event.client_id;
         if event.qos == QoS::AtMostOnce {
@@ -344,6 +381,13 @@ impl Shared {
         }
         self.counters.withheld.fetch_add(1, Relaxed);
         tracing::warn!(client_id, topic = %event.topic, "MQTT message not acknowledged");
+        self.cut_off(client_id).await
+    }
+
+    /// The engine has no way to answer nothing, but it answers a message of QoS 0 with nothing:
+    /// so the message is exchanged for one. Removing the client's entry ends its connection, and
+    /// the device repeats what was not acknowledged when it is back.
+    async fn cut_off(&self, client_id: &str) -> PublishAction {
         if let Some(router) = self.router() {
             router.disconnect_client(client_id).await;
         }
@@ -352,13 +396,15 @@ impl Shared {
 
     /// The engine does not pass wills through its publish hook, so they are kept by us.
     async fn left(&self, event: ClientDisconnectEvent) {
-        let Some((who, will)) = self.presence.leave(&event.client_id) else {
+        let Some(Gone { who, will, peer }) = self.presence.leave(&event.client_id) else {
             return;
         };
         if event.unexpected && !*self.stopping.borrow() {
             // The library tells no more than that.
             tracing::info!(
                 client_id = &*event.client_id,
+                account = who.name(),
+                peer = peer.map(tracing::field::display),
                 "MQTT connection broke off: network gone, silent for too long, or a packet too large or malformed"
             );
         }
@@ -418,9 +464,12 @@ impl AuthProvider for Hooks {
         Box::pin(async move { Ok(self.0.sign_in(connect, peer).await) })
     }
 
-    fn authorize_publish<'a>(&'a self, _client_id: &str, user: Option<&'a str>, topic: &'a str) -> Boxed<'a, bool> {
+    /// What is refused here is acknowledged, with a reason. MQTT 3.1.1 would believe it delivered, so its messages pass
+    /// and [`Shared::published`] ends the connection instead. Wills were checked at sign-in.
+    fn authorize_publish<'a>(&'a self, client_id: &str, user: Option<&'a str>, topic: &'a str) -> Boxed<'a, bool> {
         let gate = &self.0.gate;
-        let allowed = self.0.allowed(user, topic, |who, topic| gate.may_publish(who, topic));
+        let allowed = self.0.allowed(user, topic, |who, topic| gate.may_publish(who, topic))
+            || self.0.presence.hears_no_reasons(client_id);
         Box::pin(std::future::ready(allowed))
     }
 

@@ -8,12 +8,14 @@
 
 mod engine;
 mod gate;
+mod limits;
 mod presence;
 pub mod rules;
 mod self_test;
 
 pub use engine::{Broker, Publisher, start};
 pub use gate::{Admission, Gate, Principal, Publish, Receipt, SignIn};
+pub use limits::CONNECTIONS_PER_ACCOUNT;
 pub use self_test::SELF_TEST_PREFIX;
 
 use std::{net::SocketAddr, path::PathBuf};

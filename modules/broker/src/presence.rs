@@ -3,7 +3,11 @@
 
 use crate::Principal;
 use parking_lot::Mutex;
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 pub struct Will {
     pub topic: String,
@@ -12,68 +16,123 @@ pub struct Will {
     pub retain: bool,
 }
 
+/// What a sign-in told of its connection.
+#[derive(Clone, Copy)]
+pub struct SignedIn {
+    /// When it began.
+    pub began: Instant,
+    /// Where it came from; not known of a connection that took too long to follow.
+    pub peer: Option<SocketAddr>,
+    /// MQTT 5, whose acknowledgements carry reasons; MQTT 3.1.1 takes any for success.
+    pub hears_reasons: bool,
+}
+
+/// A client whose last connection has ended.
+pub struct Gone {
+    pub who: Principal,
+    pub will: Option<Will>,
+    pub peer: Option<SocketAddr>,
+}
+
 struct Entry {
     who: Principal,
     connections: usize,
     will: Option<Will>,
-    /// When its sign-in began; of the last one after a take-over.
-    since: Instant,
+    /// Of the last one after a take-over.
+    sign_in: SignedIn,
 }
+
+struct Admitted {
+    account: String,
+    at: Instant,
+    sign_in: SignedIn,
+}
+
+/// A connection follows its sign-in at once. One that broke off in between is not reported, and
+/// holds its place no longer than this.
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
-pub struct Presence {
-    clients: Mutex<HashMap<String, Entry>>,
-    /// Admitted and not yet here: when their sign-ins began.
-    admitted: Mutex<HashMap<String, Instant>>,
+struct Clients {
+    here: HashMap<String, Entry>,
+    /// Signed in and not yet here.
+    admitted: HashMap<String, Admitted>,
 }
 
+/// Clients by their ids. One lock for all of it, so that sign-ins at the same moment count each other.
+#[derive(Default)]
+pub struct Presence(Mutex<Clients>);
+
 impl Presence {
-    /// A sign-in that began at this time was good; the connection follows.
-    pub fn admit(&self, client_id: &str, began: Instant) {
-        self.admitted.lock().insert(client_id.to_owned(), began);
+    /// A sign-in was good; the connection follows. False if the account has `most` clients already; one that takes over
+    /// its own earlier connection is none more.
+    pub fn admit(&self, client_id: &str, account: &str, most: usize, sign_in: SignedIn) -> bool {
+        let mut clients = self.0.lock();
+        let clients = &mut *clients;
+        let now = Instant::now();
+        clients.admitted.retain(|_, admitted| now.saturating_duration_since(admitted.at) < FOLLOWS_WITHIN);
+        let here = clients.here.iter().filter(|(id, entry)| entry.who.name() == account && *id != client_id).count();
+        let coming = clients.admitted.iter().filter(|(id, admitted)| {
+            admitted.account == account && *id != client_id && !clients.here.contains_key(*id)
+        });
+        if here + coming.count() >= most {
+            return false;
+        }
+        let admitted = Admitted { account: account.to_owned(), at: now, sign_in };
+        clients.admitted.insert(client_id.to_owned(), admitted);
+        true
     }
 
     /// True if this is the client's first connection, not a take-over.
     pub fn arrive(&self, client_id: &str, who: Principal, will: Option<Will>) -> bool {
-        let since = self.admitted.lock().remove(client_id).unwrap_or_else(Instant::now);
-        let mut clients = self.clients.lock();
-        let entry = clients.entry(client_id.to_owned()).or_insert(Entry {
+        let mut clients = self.0.lock();
+        let sign_in = clients.admitted.remove(client_id).map_or_else(
+            || SignedIn { began: Instant::now(), peer: None, hears_reasons: false },
+            |admitted| admitted.sign_in,
+        );
+        let entry = clients.here.entry(client_id.to_owned()).or_insert(Entry {
             who: who.clone(),
             connections: 0,
             will: None,
-            since,
+            sign_in,
         });
-        entry.since = since;
+        entry.sign_in = sign_in;
         entry.who = who;
         entry.will = will;
         entry.connections += 1;
         entry.connections == 1
     }
 
-    /// The client and its will, if this was its last connection.
-    pub fn leave(&self, client_id: &str) -> Option<(Principal, Option<Will>)> {
-        let mut clients = self.clients.lock();
-        let entry = clients.get_mut(client_id)?;
+    /// The client and what it left, if this was its last connection.
+    pub fn leave(&self, client_id: &str) -> Option<Gone> {
+        let mut clients = self.0.lock();
+        let entry = clients.here.get_mut(client_id)?;
         entry.connections = entry.connections.saturating_sub(1);
         if entry.connections > 0 {
             return None;
         }
-        clients.remove(client_id).map(|entry| (entry.who, entry.will))
+        let entry = clients.here.remove(client_id)?;
+        Some(Gone { who: entry.who, will: entry.will, peer: entry.sign_in.peer })
+    }
+
+    /// Whether a client is here that takes every acknowledgement for success.
+    pub fn hears_no_reasons(&self, client_id: &str) -> bool {
+        self.0.lock().here.get(client_id).is_some_and(|entry| !entry.sign_in.hears_reasons)
     }
 
     pub fn is_here(&self, user: &str) -> bool {
-        self.clients.lock().values().any(|entry| entry.who.name() == user)
+        self.0.lock().here.values().any(|entry| entry.who.name() == user)
     }
 
     /// The clients of a user whose sign-in began before a time.
     pub fn older_clients_of(&self, user: &str, than: Instant) -> Vec<String> {
-        let clients = self.clients.lock();
-        let older = clients.iter().filter(|(_, entry)| entry.who.name() == user && entry.since < than);
+        let clients = self.0.lock();
+        let older = clients.here.iter().filter(|(_, entry)| entry.who.name() == user && entry.sign_in.began < than);
         older.map(|(client_id, _)| client_id.clone()).collect()
     }
 
     pub fn len(&self) -> usize {
-        self.clients.lock().len()
+        self.0.lock().here.len()
     }
 }
 
@@ -81,6 +140,26 @@ impl Presence {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+
+    fn at(began: Instant) -> SignedIn {
+        SignedIn { began, peer: None, hears_reasons: true }
+    }
+
+    #[test]
+    fn sign_ins_at_the_same_moment_count_each_other() {
+        let (presence, now) = (Presence::default(), at(Instant::now()));
+        assert!(presence.admit("d", "d", 2, now) && presence.admit("d#2", "d", 2, now));
+        assert!(!presence.admit("d#3", "d", 2, now), "two are coming");
+        assert!(presence.admit("e", "e", 2, now), "another account");
+        presence.arrive("d", Principal::Device("d".into()), None);
+        assert!(!presence.admit("d#3", "d", 2, now), "one is here, one is coming");
+        assert!(presence.admit("d", "d", 2, now), "a take-over");
+        presence.arrive("d", Principal::Device("d".into()), None);
+        presence.leave("d");
+        assert!(!presence.admit("d#3", "d", 2, now), "the newer of the two is still here");
+        presence.leave("d");
+        assert!(presence.admit("d#3", "d", 2, now));
+    }
 
     #[test]
     fn a_take_over_is_no_departure() {
@@ -91,8 +170,8 @@ mod tests {
         assert!(!presence.arrive("d", who.clone(), will()));
         assert!(presence.leave("d").is_none());
         assert!(presence.is_here("d"));
-        let (gone, left) = presence.leave("d").unwrap();
-        assert_eq!((gone, left.is_some(), presence.len()), (who, true, 0));
+        let gone = presence.leave("d").unwrap();
+        assert_eq!((gone.who, gone.will.is_some(), presence.len()), (who, true, 0));
         assert!(presence.leave("d").is_none());
     }
 
@@ -102,9 +181,9 @@ mod tests {
         let who = Principal::Device("d".into());
         let asked = Instant::now();
         let later = asked + std::time::Duration::from_nanos(1);
-        presence.admit("d", asked);
+        assert!(presence.admit("d", "d", 2, at(asked)));
         presence.arrive("d", who.clone(), None);
-        presence.admit("d#2", later);
+        assert!(presence.admit("d#2", "d", 2, at(later)));
         presence.arrive("d#2", who.clone(), None);
         assert!(presence.older_clients_of("d", asked).is_empty());
         assert_eq!(presence.older_clients_of("d", later), ["d"]);

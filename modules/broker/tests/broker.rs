@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use rumqttc::{ConnectReturnCode, LastWill, QoS};
-use songhe_broker::{BrokerError, BrokerSettings, start};
+use songhe_broker::{BrokerError, BrokerSettings, CONNECTIONS_PER_ACCOUNT, start};
 use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -63,15 +63,58 @@ async fn strangers_stay_out() {
 }
 
 #[tokio::test]
+async fn one_account_cannot_take_all_connections() {
+    let (gate, mut settings) = (Gate::new(), BrokerSettings::new(([127, 0, 0, 1], 0).into()));
+    settings.max_clients = CONNECTIONS_PER_ACCOUNT + 1;
+    let broker = start(settings, gate.clone()).await.unwrap();
+    let as_one = |suffix: usize| options(&broker, &format!("SH-1#s{suffix}"), "SH-1", "secret-SH-1");
+    let mut held = Vec::new();
+    for n in 0..CONNECTIONS_PER_ACCOUNT {
+        held.push(Device::connect_as(&broker, as_one(n)).await.unwrap());
+    }
+    for n in 10..13 {
+        let refused = Device::connect_as(&broker, as_one(n)).await.err();
+        assert_eq!(refused, Some(ConnectReturnCode::ServiceUnavailable));
+    }
+    assert_eq!(broker.stats().connected, CONNECTIONS_PER_ACCOUNT);
+    still_works(&broker, &gate).await;
+    for device in &mut held {
+        device.publish("songhe/v1/SH-1/event", QoS::AtLeastOnce, "still here").await;
+        device.puback().await;
+        assert_eq!(device.reconnects, 0);
+    }
+    assert_eq!(gate.seen().len(), 1 + CONNECTIONS_PER_ACCOUNT);
+    // Taking over its own connection is none more, and one that goes makes room.
+    held[0] = Device::connect_as(&broker, as_one(0)).await.unwrap();
+    held.pop().unwrap().goodbye().await;
+    sleep(Duration::from_millis(200)).await;
+    assert!(Device::connect_as(&broker, as_one(20)).await.is_ok());
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_leaves_his_topics() {
     let (broker, gate) = broker().await;
-    let mut device = Device::connect(&broker, "SH-1").await;
+    // MQTT 3.1.1 takes any acknowledgement for success: it gets none, and the connection ends.
     for topic in ["songhe/v1/SH-2/event", "songhe/v1/SH-1/command", "zigbee2mqtt/x", "$songhe/withheld"] {
-        device.publish(topic, QoS::AtLeastOnce, "x").await;
-        device.puback().await;
+        for qos in [1, 2] {
+            let mut stream = TcpStream::connect(broker.local_addr()).await.unwrap();
+            stream.write_all(&raw::connect_v4("SH-1", "secret-SH-1")).await.unwrap();
+            assert_eq!(raw::packet(&mut stream).await, [0x20, 2, 0, 0]);
+            stream.write_all(&raw::publish_v4(topic, qos, 7, b"x")).await.unwrap();
+            let mut rest = Vec::new();
+            timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.expect(topic).unwrap();
+            assert!(rest.is_empty(), "{topic}: {rest:?}");
+        }
     }
     assert!(gate.seen().is_empty());
-    assert_eq!(broker.stats().refused_topics, 4);
+    assert_eq!(broker.stats().refused_topics, 8);
+    // Nothing is believed of QoS 0.
+    let mut device = Device::connect(&broker, "SH-1").await;
+    device.publish("songhe/v1/SH-2/event", QoS::AtMostOnce, "x").await;
+    device.publish("songhe/v1/SH-1/event", QoS::AtLeastOnce, "mine").await;
+    device.puback().await;
+    assert_eq!((device.reconnects, gate.seen().len(), broker.stats().refused_topics), (0, 1, 9));
     for filter in ["#", "songhe/v1/+/command", "songhe/v1/SH-2/command", "$share/a/songhe/v1/SH-1/command"] {
         assert!(!device.subscribe(filter).await, "{filter}");
     }

@@ -226,7 +226,8 @@ impl Ingest {
         reason: Reason,
         detail: String,
     ) -> Result<Accepted> {
-        tracing::warn!(reason = reason.as_str(), detail, bytes = message.payload.len(), "message quarantined");
+        let (sender, bytes) = (serial.as_deref().unwrap_or("-"), message.payload.len());
+        tracing::warn!(reason = reason.as_str(), sender, topic = message.topic, bytes, detail, "message quarantined");
         self.db.write(move |tx| quarantine::keep(tx, &message, serial.as_deref(), reason, &detail)).await?;
         Ok(Accepted::Quarantined)
     }

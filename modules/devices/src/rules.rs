@@ -243,6 +243,10 @@ pub fn create_rule(tx: &mut Tx<'_>, new: &NewRule) -> Result<RuleId> {
     if new.above_micro.is_none() && new.below_micro.is_none() {
         wrong.push(FieldError::new("above", Text::key("devices-error-no-limit")));
     }
+    // Every value would lie beyond such limits.
+    if new.above_micro.zip(new.below_micro).is_some_and(|(above, below)| above <= below) {
+        wrong.push(FieldError::new("above", Text::key("devices-error-limits-crossed")));
+    }
     if new.hysteresis_micro < 0 {
         wrong.push(FieldError::new("hysteresis", Text::key("error-invalid-number")));
     }

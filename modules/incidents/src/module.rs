@@ -17,6 +17,9 @@ use crate::{MODULE, api, climb, gaps_check, pages, presence, story};
 
 /// Board, history, incidents.
 pub const INCIDENTS_READ: &str = "incidents.read";
+/// Who may read incidents, where the role is held.
+pub(crate) const READERS: &[Role] =
+    &[Role::FacilityAdmin, Role::Nurse, Role::Carer, Role::Supervisor, Role::SystemAdmin];
 /// Acknowledge, arrive, resolve, note.
 pub const INCIDENTS_ACT: &str = "incidents.act";
 /// Review how one was handled.
@@ -34,10 +37,7 @@ static MANIFEST: Manifest = Manifest {
     catalogue_class: None,
     functions: &[],
     permissions: &[
-        Permission {
-            name: INCIDENTS_READ,
-            roles: &[Role::FacilityAdmin, Role::Nurse, Role::Carer, Role::Supervisor, Role::SystemAdmin],
-        },
+        Permission { name: INCIDENTS_READ, roles: READERS },
         Permission { name: INCIDENTS_ACT, roles: &[Role::Nurse, Role::Carer, Role::FacilityAdmin] },
         Permission { name: INCIDENTS_REVIEW, roles: &[Role::FacilityAdmin, Role::Supervisor] },
         Permission { name: LADDERS_READ, roles: &[Role::FacilityAdmin, Role::SystemAdmin] },

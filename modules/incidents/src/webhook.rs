@@ -205,20 +205,33 @@ pub fn signature(secret: &str, unix_s: i64, body: &str) -> Result<String> {
 /// Sends webhooks. The endpoint's address and secret are read at each attempt, so that a mended one works at once.
 pub struct WebhookSender {
     db: Database,
-    client: reqwest::Client,
+    clients: Clients,
+}
+
+#[derive(Clone)]
+struct Clients {
+    /// By the system's proxy, if it names one.
+    away: reqwest::Client,
+    /// What goes unencrypted because it stays on this machine passes no proxy.
+    here: reqwest::Client,
+}
+
+impl Clients {
+    fn of(&self, url: &str) -> &reqwest::Client {
+        if url.starts_with("https:") { &self.away } else { &self.here }
+    }
 }
 
 impl WebhookSender {
     /// # Errors
     /// `Internal` when no TLS client can be made.
     pub fn new(db: Database) -> Result<Arc<Self>> {
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent("Songhe")
-            .build()
-            .map_err(Error::internal)?;
-        Ok(Arc::new(Self { db, client }))
+        let client = || {
+            reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).user_agent("Songhe")
+        };
+        let away = client().build().map_err(Error::internal)?;
+        let here = client().no_proxy().build().map_err(Error::internal)?;
+        Ok(Arc::new(Self { db, clients: Clients { away, here } }))
     }
 }
 
@@ -228,9 +241,9 @@ impl EffectSender for WebhookSender {
     }
 
     fn send(&self, effect: Effect) -> SendFuture {
-        let (db, client) = (self.db.clone(), self.client.clone());
+        let (db, clients) = (self.db.clone(), self.clients.clone());
         Box::pin(async move {
-            match attempt(&db, &client, effect).await {
+            match attempt(&db, &clients, effect).await {
                 Ok(sent) => sent,
                 Err(error) => Sent::TryAgain(error.to_string()),
             }
@@ -238,7 +251,7 @@ impl EffectSender for WebhookSender {
     }
 }
 
-async fn attempt(db: &Database, client: &reqwest::Client, effect: Effect) -> Result<Sent> {
+async fn attempt(db: &Database, clients: &Clients, effect: Effect) -> Result<Sent> {
     #[derive(serde::Deserialize)]
     struct To {
         endpoint: EndpointId,
@@ -258,7 +271,8 @@ async fn attempt(db: &Database, client: &reqwest::Client, effect: Effect) -> Res
         return Ok(Sent::Refused("the endpoint was removed or switched off".into()));
     };
     let unix_s = db.clock().now().unix_ms() / 1000;
-    let request = client
+    let request = clients
+        .of(&url)
         .post(url)
         .header("Content-Type", "application/json")
         .header("Idempotency-Key", effect.id.to_string())
@@ -273,8 +287,13 @@ async fn attempt(db: &Database, client: &reqwest::Client, effect: Effect) -> Res
             if final_no { Sent::Refused(why) } else { Sent::TryAgain(why) }
         }
         // The error's text may repeat the URL with a token in it.
-        Err(error) => Sent::TryAgain(error.without_url().to_string()),
+        Err(error) => Sent::TryAgain(with_causes(&error.without_url())),
     })
+}
+
+/// The error and what caused it: refused, unknown name or certificate stand in the cause.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry, TextE
 use crate::db::Database;
 use crate::error::{Error, Result};
 use crate::identity::schema::scope_node;
+use crate::schema::meta;
 
 /// The server's registry; modules add their own collectors to it.
 pub struct Metrics {
@@ -82,14 +83,19 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Begins with the database: it answers, and its schema is there.
+    /// Begins with the database: its schema is there, and it takes what is written. A full disk only shows there.
     pub(crate) fn new(db: &Database) -> Self {
         let readiness = Self { checks: RwLock::default() };
         let db = db.clone();
         readiness.add("database", move || {
             let db = db.clone();
             Box::pin(async move {
-                db.read(|db| Ok(scope_node::table.select(scope_node::id).first::<i64>(db).optional()?)).await.map(drop)
+                db.read(|db| Ok(scope_node::table.select(scope_node::id).first::<i64>(db).optional()?)).await?;
+                db.write(|tx| {
+                    Ok(diesel::update(meta::table.find("epoch")).set(meta::value.eq(meta::value)).execute(tx.db())?)
+                })
+                .await
+                .map(drop)
             })
         });
         readiness

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::schema::app_user;
-use songhe_kernel::identity::{Scope, find_user_id};
+use songhe_kernel::identity::{Role, Scope, find_user_id, holding};
 use songhe_kernel::{Error, FacilityId, NewEvent, Result, Text, UserId};
 
 use crate::StaffId;
@@ -113,7 +113,7 @@ pub fn create_staff(tx: &mut Tx<'_>, new: &NewStaff, actor: Option<UserId>) -> R
 /// Adds a member of staff whose account is named as people know it.
 ///
 /// # Errors
-/// `Invalid` on `username` when no account has that name; those of [`create_staff`].
+/// `Invalid` on `username` when no account of that name has a role at the facility; those of [`create_staff`].
 pub(crate) fn enter_staff(
     tx: &mut Tx<'_>,
     new: &NewStaff,
@@ -122,8 +122,11 @@ pub(crate) fn enter_staff(
 ) -> Result<StaffId> {
     let Some(username) = username else { return create_staff(tx, new, actor) };
     let found = find_user_id(tx.db(), username)?;
-    let unknown = || Error::field("username", Text::key("error-unknown-choice"));
-    let user = found.filter(|user| new.user_id.is_none_or(|named| named == *user)).ok_or_else(unknown)?;
+    let user = found.filter(|user| new.user_id.is_none_or(|named| named == *user));
+    // An account without a role here and one that is not there are answered alike: nobody learns who works elsewhere.
+    let known = user.map(|user| holding(tx.db(), new.facility_id, &Role::ALL, &[user])).transpose()?;
+    let user = known.and_then(|users| users.first().copied());
+    let user = user.ok_or_else(|| Error::field("username", Text::key("registry-error-staff-account")))?;
     create_staff(tx, &NewStaff { user_id: Some(user), ..new.clone() }, actor)
 }
 

@@ -5,6 +5,7 @@ cli-username-taken = {" Choose another name, or give the account that is there a
 cli-correct-it = {" Nothing was changed; correct it and run the command again."}
 cli-try-again = {" Nothing was changed; see that the database answers and run the command again."}
 cli-unknown-role = There is no role { $role }. Choose one of { $all }.
+cli-role-where = Where does { $role } hold? Give --at with a facility (fac_…), or --everywhere if it really is every facility.
 cli-no-facility-id = { $at } is no facility's id: it looks like fac_ and 13 characters. `songhe facility add` tells that of each facility it makes, GET /api/v1/facilities lists them.
 cli-no-such-node = there is no facility or region { $at }; `songhe facility add` tells the id of each facility it makes, GET /api/v1/facilities lists them
 cli-no-account = There is no account { $name }. `songhe user add` makes one.

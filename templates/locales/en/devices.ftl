@@ -179,6 +179,7 @@ devices-reason-refused = Could not be stored
 ## Errors
 devices-error-serial-taken = This serial is already registered
 devices-error-no-limit = Give an upper or a lower limit at least
+devices-error-limits-crossed = The upper limit must be above the lower one
 devices-error-serial-reserved = Names that begin with { $prefix } are Songhe's own. Give the serial printed on the device.
 devices-error-serial = Give the serial as printed: letters, digits, dots, underscores and hyphens
 devices-error-class = No such class

@@ -124,6 +124,7 @@ registry-error-rank-taken = There is a contact of this rank already
 registry-error-shift-elsewhere = This person has a shift at another facility then
 registry-error-shift-length = A shift lasts at most { $max } hours
 registry-error-staff-exists = This account is on the staff already
+registry-error-staff-account = No account of this name has a role at this facility. Give it one first.
 
 ## Care notes
 registry-ability = Level of ability

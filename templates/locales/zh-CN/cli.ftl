@@ -5,6 +5,7 @@ cli-username-taken = 请换一个用户名；如要为已有账号设置新密�
 cli-correct-it = 没有做任何改动，请改正后重新运行命令。
 cli-try-again = 没有做任何改动，请确认数据库可用后重新运行命令。
 cli-unknown-role = 没有角色 { $role }，请从以下角色中选择：{ $all }。
+cli-role-where = 角色 { $role } 在哪里有效？请加上 --at 机构编号（fac_…），确实需要在所有机构有效时加上 --everywhere。
 cli-no-facility-id = { $at } 不是机构编号。编号由 fac_ 和 13 个字符组成：`songhe facility add` 创建机构时会给出，也可以用 GET /api/v1/facilities 查看。
 cli-no-such-node = 没有机构或区域 { $at }；机构编号在 `songhe facility add` 创建机构时给出，也可以用 GET /api/v1/facilities 查看
 cli-no-account = 没有账号 { $name }，可以用 `songhe user add` 创建。

@@ -173,6 +173,7 @@ devices-reason-refused = 无法保存的消息
 ## 错误
 devices-error-serial-taken = 这个序列号已经登记
 devices-error-no-limit = 请至少填写一个上限或下限
+devices-error-limits-crossed = 上限必须大于下限
 devices-error-serial-reserved = 以 { $prefix } 开头的名称由松鹤自己使用，请填写设备标签上的序列号
 devices-error-serial = 请填写设备上的序列号，只含字母、数字、点、下划线和连字符
 devices-error-class = 没有这个类别

@@ -118,6 +118,7 @@ registry-error-rank-taken = 这个顺序已有联系人
 registry-error-shift-elsewhere = 这个人此时在另一机构有班
 registry-error-shift-length = 一个班次不能超过 { $max } 小时
 registry-error-staff-exists = 这个账号已在本机构人员中
+registry-error-staff-account = 本机构没有这个账号。请先为该账号授予本机构的角色。
 
 ## 照护要点
 registry-ability = 能力等级

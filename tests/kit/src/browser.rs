@@ -206,7 +206,7 @@ impl Browser {
 /// Where `tests/run` put axe-core, or where an earlier run left it.
 fn axe_source() -> String {
     let left = crate::workspace_root().join("target/tools/axe-core/axe.min.js");
-    let file = std::env::var_os("SONGHE_AXE_JS").map_or(left, PathBuf::from);
+    let file = std::env::var_os("SONGHE_TEST_AXE_JS").map_or(left, PathBuf::from);
     std::fs::read_to_string(&file)
         .unwrap_or_else(|error| panic!("axe-core is not at {}: {error}; ./tests/run fetches it", file.display()))
 }

@@ -1,4 +1,4 @@
-//! MQTT 5 by hand.
+//! MQTT by hand.
 
 use std::time::Duration;
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
@@ -31,6 +31,25 @@ pub fn publish_v5(topic: &str, packet_id: u16, payload: &[u8]) -> Vec<u8> {
     body.push(0);
     body.extend(payload);
     framed(0x32, body)
+}
+
+pub fn connect_v4(user: &str, password: &str) -> Vec<u8> {
+    let mut body = text("MQTT");
+    body.extend([4, 0xC2, 0, 30]);
+    for part in [user, user, password] {
+        body.extend(text(part));
+    }
+    framed(0x10, body)
+}
+
+/// The packet id goes with QoS 1 and 2 only.
+pub fn publish_v4(topic: &str, qos: u8, packet_id: u16, payload: &[u8]) -> Vec<u8> {
+    let mut body = text(topic);
+    if qos > 0 {
+        body.extend(packet_id.to_be_bytes());
+    }
+    body.extend(payload);
+    framed(0x30 | (qos << 1), body)
 }
 
 /// A whole packet with a short length.

@@ -56,8 +56,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/api/v1/presence", act, say_present).doc(
             ApiDoc::new("Say that a board of this session is open")
                 .description(
-                    "Counts for 25 s, and only while `GET /api/v1/stream` is open in this session; without it it is a \
-                     conflict (409). A rung by board reaches somebody only through a board with its sound on.",
+                    "Counts for 25 s, and only while `GET /api/v1/stream` is open in this session, of all its facilities; \
+                     without it it is a conflict (409). A rung by board reaches somebody only through a board with its sound on.",
                 )
                 .body::<Presence>(),
         ),

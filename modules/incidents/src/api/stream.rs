@@ -41,7 +41,7 @@ const MAX_REMEMBERED: usize = 5_000;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamQuery {
-    /// Only this facility's.
+    /// Only this facility's. A session that reads no more than that does not count as a board (`POST /presence`).
     facility: Option<FacilityId>,
     /// Where to go on, as the header `Last-Event-ID`, for clients that cannot set one.
     last_event_id: Option<String>,
@@ -87,7 +87,8 @@ pub(super) async fn open(ctx: Ctx) -> Result<HttpResponse> {
         queue.push_back(SseFrame::json("reset", &json!({}))?.with_id(start));
     }
     let reader = Reader { db, scope, signals, position: start, queue, sent: HashMap::new(), behind: true };
-    ctx.sse(stream::unfold(reader, |mut reader| async move { reader.next().await.map(|frame| (frame, reader)) }))
+    let frames = stream::unfold(reader, |mut reader| async move { reader.next().await.map(|frame| (frame, reader)) });
+    if query.facility.is_some() { ctx.sse_of_part(frames) } else { ctx.sse(frames) }
 }
 
 /// Where a reader begins, and whether everything after what it has seen can be told.

@@ -191,6 +191,30 @@ both_databases! {
         drop(stream);
         songhe_testkit::eventually_true("the program is gone", SOON, || async { by_api().await == 409 }).await;
         assert_eq!(first_rung().await, "on_call board passed no_live_board");
+
+        let here = format!("?facility={}", desk.home.people.here);
+        let mut stream = desk.stream(&carer, &here, None).await;
+        stream.expect("a greeting", SOON, |event| event.event == "hello").await;
+        assert_eq!(by_api().await, 409, "it would not be told of another facility's calls");
+    }
+
+    async fn whoever_may_not_see_a_call_is_not_counted_on(db: TestDb) {
+        let desk = Desk::open(&db).await;
+        let carer = desk.home.people.carer;
+        desk.home.board(carer).await;
+        let id = desk.home.press().await;
+        assert_eq!(desk.home.rungs(id).await[0], "on_call board told");
+        let second = desk.home.people.second;
+        let lose_roles = move |tx: &mut songhe_kernel::Tx<'_>| {
+            use songhe_kernel::identity::schema::role_grant;
+            diesel::delete(role_grant::table.filter(role_grant::user_id.eq(carer.0))).execute(tx.db())?;
+            act::acknowledge(tx, id, second).map(drop)
+        };
+        desk.home.act(lose_roles).await.unwrap();
+        desk.home.pass(61).await;
+        desk.home.board(carer).await;
+        assert_eq!(desk.home.press().await, id, "the same incident calls again");
+        assert_eq!(desk.home.rungs(id).await[0], "on_call board passed no_live_board");
     }
 
     async fn a_program_arrives_by_the_tag(db: TestDb) {

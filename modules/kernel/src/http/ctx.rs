@@ -211,7 +211,15 @@ impl Ctx {
     /// # Errors
     /// `Unavailable` when too many streams are open; `TooMany` when too many of them are the caller's.
     pub fn sse(&self, frames: impl Stream<Item = SseFrame> + 'static) -> Result<HttpResponse> {
-        live::respond(self, frames)
+        live::respond(self, frames, true)
+    }
+
+    /// The same, of a part of what the caller may see: nobody counts on such a stream to be told of everything.
+    ///
+    /// # Errors
+    /// As [`Self::sse`].
+    pub fn sse_of_part(&self, frames: impl Stream<Item = SseFrame> + 'static) -> Result<HttpResponse> {
+        live::respond(self, frames, false)
     }
 
     pub(super) fn route(&self) -> &Route {

@@ -37,7 +37,7 @@ const BEAT: Duration = Duration::from_secs(10);
 /// A comment, which no page sees: only by writing does a server learn that the reader has closed its end, and whoever
 /// counts on an open board must learn it soon (at the second write).
 const PROBE: Duration = Duration::from_secs(2);
-const RECHECK: Duration = Duration::from_secs(60);
+const RECHECK: Duration = Duration::from_secs(15);
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY: &str = "retry: 2000\n\n";
 
@@ -255,14 +255,15 @@ fn ticks(every: Duration) -> Interval {
     ticks
 }
 
-pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static) -> Result<HttpResponse> {
+/// `counts`: whether a program's session is heard by this stream (see [`StreamId::of_session`]).
+pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static, counts: bool) -> Result<HttpResponse> {
     let watched = ctx.caller_shared().zip(session_token(ctx.request())).map(|(caller, (kind, token))| Watched {
         caller,
         kind,
         token,
     });
     let slot = Slot::take(ctx.app(), ctx.caller_opt().map(|caller| caller.user_id))?;
-    let program = ctx.caller_opt().filter(|_| ctx.route().is_api());
+    let program = ctx.caller_opt().filter(|_| counts && ctx.route().is_api());
     let feed = Feed {
         frames: Box::pin(frames),
         beat: ticks(BEAT),

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use super::schema::{app_user, role_grant, scope_node};
 use super::{Role, Scope};
-use crate::db::{Db, Tx};
+use crate::db::{Db, KeptExt, Tx};
 use crate::error::{Error, Result};
 use crate::ids::{FacilityId, UserId};
 
@@ -85,6 +85,26 @@ pub fn grant_role(tx: &mut Tx<'_>, user: UserId, role: Role, scope: Option<i64>)
         ))
         .execute(tx.db())?;
     Ok(())
+}
+
+/// Those among some users who hold one of these roles at a facility: there, above it, or over the whole system.
+pub fn holding(db: &mut Db, facility: FacilityId, roles: &[Role], among: &[UserId]) -> Result<Vec<UserId>> {
+    if among.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path: Option<String> = scope_node::table.find(facility.0).select(scope_node::path).first(db).optional()?;
+    // "/1/7/42/": the facility and what lies above it.
+    let nodes: Vec<i64> = path.unwrap_or_default().split('/').filter_map(|id| id.parse().ok()).collect();
+    let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    let values = among.len().max(nodes.len()).max(roles.len());
+    Ok(role_grant::table
+        .filter(role_grant::user_id.eq_any(among.iter().map(|user| user.0).collect::<Vec<_>>()))
+        .filter(role_grant::role.eq_any(roles))
+        .filter(role_grant::scope_id.is_null().or(role_grant::scope_id.eq_any(nodes).assume_not_null()))
+        .select(role_grant::user_id)
+        .distinct()
+        .kept(values)
+        .load(db)?)
 }
 
 /// The roles a user holds, each with the facilities it reaches.

@@ -19,7 +19,7 @@ mod throttle;
 mod users;
 
 pub use caller::{Caller, Scope};
-pub use grants::{NodeKind, add_scope_node, grant_role};
+pub use grants::{NodeKind, add_scope_node, grant_role, holding};
 pub use housekeeping::purge_expired;
 pub use passwords::{PasswordHash, Passwords};
 pub use roles::{Permission, Permissions, Role};
