@@ -430,11 +430,14 @@ mod tests {
             "aaaaaaaaaaaaaaaaaaaa",
             "1212121212121212",
             "passwordpassword",
+            "my-secret-password",
+            "1234567890abcdef",
+            "qwertyuiopasdfgh",
         ] {
             let sentence = check_secret("metrics.token", weak).unwrap_err().0;
             assert!(sentence.contains("metrics.token") && sentence.contains("openssl rand"), "{weak}: {sentence}");
         }
-        for good in ["8f2c7a90b1d34e56", "0123456789abcdef0123", "meadow violin forty-two lamp"] {
+        for good in ["8f2c7a90b1d34e56", "7d2e91c04ab65f38d1e0", "meadow violin forty-two lamp"] {
             assert_eq!(check_secret("metrics.token", good), Ok(()), "{good}");
         }
     }

@@ -166,7 +166,7 @@ both_databases! {
     }
 
     async fn probes_answer_and_metrics_are_for_this_machine_or_the_token(db: TestDb) {
-        let token = "0123456789abcdef0123";
+        let token = "7d2e91c04ab65f38d1e0";
         let config = format!("{}\n[metrics]\ntoken = \"{token}\"\n", toml(&db, &Wiring::Embedded));
         let server = Server::setup(program()).config(&config).start();
         let client = http::client();
