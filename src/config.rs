@@ -381,6 +381,17 @@ mod tests {
         let error = parse("[database]\nurl = \"mysql://x\"").unwrap_err().0;
         assert!(error.contains("sqlite:"), "{error}");
         assert!(parse("[tls]\nkey = \"k.pem\"").is_err());
+        for url in ["sqlite:", "sqlite://", "sqlite::memory:"] {
+            let error = parse(&format!("[database]\nurl = \"{url}\"")).unwrap_err().0;
+            assert!(error.contains("must name a file"), "{url}: {error}");
+        }
+        for name in ["SONGHE_SERVER_LISTEN", "SONGHE_DATABASE_URL", "SONGHE_SERVER"] {
+            let environment = [(name.to_owned(), "x".to_owned())].into_iter();
+            let error = Config::parse("", environment).unwrap_err().0;
+            assert!(error.contains(name) && error.contains("SONGHE_SERVER__LISTEN"), "{error}");
+        }
+        let of_tests = [("SONGHE_TEST_LONG".to_owned(), "1".to_owned())].into_iter();
+        assert!(Config::parse("", of_tests).is_ok());
     }
 
     #[test]

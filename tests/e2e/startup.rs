@@ -133,6 +133,10 @@ both_databases! {
         holds(&said, &["--name: There is an invisible character (U+200B)", "correct it and run the command again"]);
         let nowhere = [&nowhere[..3], &["--name", "x", "--role", "nurse", "--at", "fac_0000000000001"], &nowhere[8..]].concat();
         holds(&with_password(&nowhere, PASSWORD).1, &["fac_0000000000001", "songhe facility add", "/api/v1/facilities"]);
+        let everywhere = ["user", "add", "x4", "--name", "x", "--role", "carer", "--config", &config];
+        let (made, said) = with_password(&everywhere, PASSWORD);
+        assert!(!made, "a carer of every facility by an omission: {said}");
+        holds(&said, &["carer", "--at", "--everywhere"]);
         // On a Chinese terminal in Chinese.
         let (made, said) = with_password_in("zh_CN.UTF-8", &add, PASSWORD);
         assert!(!made);
@@ -194,6 +198,21 @@ fn a_second_server_on_one_sqlite_file_is_refused_before_it_changes_anything() {
     let file = first.dir().join("songhe.db").display().to_string();
     let second = "[server]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nmode = \"off\"\n[database]\nurl = ";
     holds(&refused(&format!("{second}\"sqlite:{file}\"\n")), &["Another Songhe is running"]);
+    let link = first.dir().join("link.db");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    holds(&refused(&format!("{second}\"sqlite:{}\"\n", link.display())), &["Another Songhe is running"]);
+}
+
+#[test]
+fn a_sqlite_database_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::setup(program())
+        .config("[server]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"sqlite:{dir}/songhe.db\"\n[mqtt]\nmode = \"off\"\n")
+        .start();
+    for name in ["songhe.db", "songhe.db-wal", "songhe.db-shm"] {
+        let mode = std::fs::metadata(server.dir().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
 }
 
 fn with_password(args: &[&str], password: &str) -> (bool, String) {

@@ -232,7 +232,8 @@ impl<'r> Climb<'r> {
         let due_at = match self.next_due() {
             Some(due_at) => due_at,
             None => {
-                if !self.rungs.iter().any(RungRow::reached) {
+                let is_news = self.facts.iter().any(|fact| matches!(fact, Fact::Passed { .. }));
+                if is_news && !self.rungs.iter().any(RungRow::reached) {
                     self.facts.push(Fact::Exhausted);
                 }
                 let pace = i64::from(match repeat_seconds {

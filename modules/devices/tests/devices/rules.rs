@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::common::{Street, message, street};
 use songhe_adapter_core::Measure::{HeartRate, RoomTemperature};
 use songhe_devices::Accepted;
+use songhe_devices::rules::{NewRule, create_rule};
+use songhe_incidents::Priority;
+use songhe_kernel::Error;
 use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
 /// Time enough for the timers to have fired if they were due.
@@ -24,6 +27,29 @@ async fn until_raised(street: &Street) {
 
 both_databases! {
     from MIGRATED;
+
+    async fn limits_beyond_which_every_value_lies_are_refused(test: TestDb) {
+        let street = street(&test).await;
+        let facility = street.here.facility;
+        let make = |above: i64, below: i64| {
+            let new = NewRule {
+                facility,
+                name: "限值".to_owned(),
+                measure: RoomTemperature.name().to_owned(),
+                above_micro: Some(above * 1_000_000),
+                below_micro: Some(below * 1_000_000),
+                hysteresis_micro: 0,
+                onset_seconds: 0,
+                priority: Priority::Medium,
+            };
+            street.db.write(move |tx| create_rule(tx, &new))
+        };
+        for (above, below) in [(20, 25), (20, 20)] {
+            let Err(Error::Invalid(wrong)) = make(above, below).await else { panic!("{above} {below}") };
+            assert_eq!(wrong[0].field, "above");
+        }
+        assert!(make(30, 16).await.is_ok());
+    }
 
     async fn a_limit_that_is_passed_for_long_enough_pages_once(test: TestDb) {
         let street = street(&test).await;

@@ -25,6 +25,18 @@ fn resolution(note: &str) -> Resolution {
 both_databases! {
     from MIGRATED;
 
+    async fn a_ladder_that_reaches_nobody_says_so_once_and_goes_on_trying(db: TestDb) {
+        let home = Home::open(&db).await;
+        let id = home.press().await;
+        let count = |story: &[String], kind: &str| story.iter().filter(|line| *line == kind).count();
+        let first = home.story(id).await;
+        assert_eq!((count(&first, "passed"), count(&first, "exhausted")), (7, 1), "{first:?}");
+        home.pass(200).await;
+        let later = home.story(id).await;
+        assert_eq!((count(&later, "passed"), count(&later, "exhausted")), (7, 1), "{later:?}");
+        assert_eq!(count(&later, "repeated"), 3, "{later:?}");
+    }
+
     async fn one_press_ten_presses_and_a_late_one_are_one_incident(db: TestDb) {
         let home = Home::open(&db).await;
         let presses = (0..10).map(|_| {
