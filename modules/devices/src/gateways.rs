@@ -57,6 +57,7 @@ pub fn register(
                 return Err(Error::field("serial", Text::key("devices-error-serial-taken")));
             }
             let id = register::register(tx, &new, &names, by)?;
+            quarantine::forget_named(tx, &new.serial)?;
             tx.signal(TOPIC);
             Ok(id)
         }
@@ -252,7 +253,7 @@ fn show(tx: &mut Tx<'_>, members: &[&Member], message: &Message) -> Result<()> {
             "vendor": member.vendor,
         });
         let word = Message { payload: payload.to_string().into_bytes(), ..message.clone() };
-        quarantine::keep(tx, &word, Some(member.key.as_str()), Reason::UnknownDevice, "named by its gateway")?;
+        quarantine::keep(tx, &word, Some(member.key.as_str()), Reason::UnknownDevice, quarantine::NAMED)?;
     }
     Ok(())
 }

@@ -192,6 +192,18 @@ pub(crate) fn of_strangers(db: &mut Db, gateway: &str) -> Result<Vec<Quarantined
     Ok(kept)
 }
 
+/// The detail of what a gateway's inventory says of a device: no message of the device's own.
+pub(crate) const NAMED: &str = "named by its gateway";
+
+/// A device that its gateway named was registered: nothing is left to do about it.
+pub(crate) fn forget_named(tx: &mut Tx<'_>, serial: &str) -> Result<()> {
+    let of_device = quarantine::table.filter(quarantine::serial.eq(serial).and(quarantine::detail.eq(NAMED)));
+    if diesel::delete(of_device).execute(tx.db())? > 0 {
+        tx.signal("quarantine");
+    }
+    Ok(())
+}
+
 pub(crate) fn remove(tx: &mut Tx<'_>, id: QuarantineId) -> Result<()> {
     diesel::delete(quarantine::table.find(id.0)).execute(tx.db())?;
     tx.signal("quarantine");

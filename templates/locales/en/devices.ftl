@@ -172,6 +172,7 @@ devices-n-messages = { $n ->
 }
 devices-dismiss = Dismiss
 devices-reason-unknown_device = Unknown device
+devices-reason-registered_since = Registered since
 devices-reason-no_adapter = No adapter for it
 devices-reason-undecodable = Cannot be read
 devices-reason-refused = Could not be stored

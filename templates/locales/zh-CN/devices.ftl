@@ -166,6 +166,7 @@ devices-quarantine-emergency = 含紧急呼叫
 devices-n-messages = { $n } 条消息
 devices-dismiss = 忽略
 devices-reason-unknown_device = 未登记的设备
+devices-reason-registered_since = 已登记 · 登记前的消息
 devices-reason-no_adapter = 没有对应的接入方式
 devices-reason-undecodable = 无法识别的消息
 devices-reason-refused = 无法保存的消息

@@ -116,10 +116,8 @@ fn item(setup: &Setup, group: Group, around: &Around) -> Item {
     let adapter = setup.adapters.iter().find(|adapter| adapter.is_topic(&group.topic));
     let named = group.serial.as_ref().and_then(|serial| around.named.get(serial));
     let wanted = group.reason == Reason::UnknownDevice.as_str();
-    let new = group
-        .serial
-        .as_ref()
-        .filter(|serial| wanted && DeviceKey::new(serial).is_ok() && !around.registered.contains(serial.as_str()));
+    let registered = group.serial.as_ref().is_some_and(|serial| around.registered.contains(serial));
+    let new = group.serial.as_ref().filter(|serial| wanted && DeviceKey::new(serial).is_ok() && !registered);
     Item {
         register_url: new.map(|serial| {
             let adapter = adapter.map_or("", |adapter| adapter.manifest().name);
@@ -147,7 +145,8 @@ fn item(setup: &Setup, group: Group, around: &Around) -> Item {
         count: group.messages.len(),
         id: group.id,
         device_key: group.serial.unwrap_or(group.topic),
-        reason: group.reason,
+        // What came before somebody registered it stays for whoever wants to read it.
+        reason: if wanted && registered { "registered_since".to_owned() } else { group.reason },
         first_at: group.first_at,
         last_at: group.last_at,
     }

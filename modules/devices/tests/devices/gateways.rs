@@ -54,6 +54,7 @@ both_databases! {
         let button = [("facility", facility.as_str()), ("serial", BUTTON), ("class", "3.1"), ("adapter", "zigbee2mqtt"), ("name", "床头按键")];
         let made = desk.form(&admin, "/devices", &button).await;
         assert_eq!(made.status, 303, "it needs no credential");
+        assert!(!desk.page(&admin, "/quarantine").await.body.contains(BUTTON), "nothing is left to do about it");
         let path = made.location;
         let page = desk.page(&admin, &path).await.body;
         assert!(page.contains("网关内名称") && page.contains("按键呼叫") && !page.contains("生成新凭据"), "{page}");
