@@ -3,27 +3,24 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use futures_util::StreamExt;
 use rumqttc::QoS;
 use rust_decimal::Decimal;
 use songhe_adapter_core::{DeviceKey, EventKind, Measure, Outbound};
 use songhe_adapter_mqtt::device::{self, Stamp};
-use songhe_broker::{Admission, BrokerSettings, Gate, Publish, Receipt, SignIn};
-use songhe_devices::register::{self, NewDevice, new_secret};
-use songhe_incidents::presence;
-use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
-use songhe_kernel::{Database, SystemClock, UserId};
-use songhe_registry::{self as registry, FacilityKind, Job, NewFacility, NewShift, NewStaff};
+use songhe_broker::BrokerSettings;
+use songhe_devices::register::new_secret;
+use songhe_kernel::SystemClock;
 use tokio::sync::mpsc;
 
 use super::clients::{Client, connect, connect_all};
-use super::percentile_ms;
+use super::limits::Open;
+use super::house::{keep_board_live, prepare};
+use super::stream::Reader;
+use super::{loopback, percentile_ms, sorted};
 use crate::assembly::{Server, StartOptions};
 use crate::cli::Failure;
 use crate::config::Config;
@@ -46,7 +43,6 @@ pub struct Arguments {
 
 /// Devices that send the telemetry between the calls.
 const SENSORS: usize = 50;
-const PASSWORD: &str = "bench-only-password";
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("songhe-bench-{}", new_secret()));
@@ -142,24 +138,6 @@ async fn send(arguments: &Arguments, names: &[(String, String)], clients: &[Clie
     pressed
 }
 
-/// A gate that lets everybody in and hands everything on: the limit of any path through this broker.
-struct Open;
-
-#[async_trait]
-impl Gate for Open {
-    async fn sign_in(&self, who: SignIn<'_>) -> Admission {
-        match who.user {
-            "echo" => Admission::Server,
-            user if user.starts_with("BENCH-") => Admission::Device,
-            _ => Admission::Refused,
-        }
-    }
-
-    async fn on_publish(&self, _: Publish<'_>) -> Receipt {
-        Receipt::Accepted { deliver: true }
-    }
-}
-
 async fn echo(arguments: &Arguments, names: &[(String, String)]) -> Result<Vec<f64>, Failure> {
     let broker = songhe_broker::start(BrokerSettings::new(loopback()), Arc::new(Open)).await?;
     let (received, mut arriving) = mpsc::unbounded_channel();
@@ -188,15 +166,6 @@ async fn echo(arguments: &Arguments, names: &[(String, String)]) -> Result<Vec<f
     Ok(sorted(samples.collect()))
 }
 
-fn sorted(mut samples: Vec<f64>) -> Vec<f64> {
-    samples.sort_by(f64::total_cmp);
-    samples
-}
-
-fn loopback() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
-}
-
 async fn songhe(arguments: &Arguments, names: &[(String, String)], folder: PathBuf) -> Result<Vec<f64>, Failure> {
     let mut config = Config::default();
     config.server.listen = loopback();
@@ -207,16 +176,15 @@ async fn songhe(arguments: &Arguments, names: &[(String, String)], folder: PathB
     let server = Server::start(&config, Arc::new(SystemClock::new()), StartOptions::default()).await?;
     let nurse = prepare(&server.db, names).await?;
     let board = tokio::spawn(keep_board_live(server.db.clone(), nurse));
-    let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
-    let reading = read_stream(&http, &server.url).await?;
+    let reader = Reader::open(&server.url).await?;
     let broker = server.mqtt.ok_or_else(|| Failure("The embedded broker did not start.".into()))?;
     let clients = connect_all(broker, names).await?;
     let pressed = send(arguments, names, &clients).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     board.abort();
     drop(clients);
+    let seen = reader.seen();
     server.stop().await;
-    let seen = reading.await?;
     let samples =
         seen.iter().filter_map(|(key, at)| pressed.get(key).map(|pressed| (*at - *pressed).as_secs_f64() * 1000.0));
     let samples = sorted(samples.collect());
@@ -224,96 +192,4 @@ async fn songhe(arguments: &Arguments, names: &[(String, String)], folder: PathB
         println!("  {} of {} calls were not seen on the stream", pressed.len() - samples.len(), pressed.len());
     }
     Ok(samples)
-}
-
-/// A nurse on duty with a live board: the first rung reaches her, as in a house that is well kept.
-async fn prepare(db: &Database, names: &[(String, String)]) -> Result<UserId, Failure> {
-    let hash = PasswordHash::make(PASSWORD)?;
-    let (facility, nurse) = db
-        .write(move |tx| {
-            let user = NewUser {
-                username: "bench".into(),
-                display_name: "bench".into(),
-                password: hash.clone(),
-                locale: None,
-            };
-            let user = create_user(tx, &user)?;
-            let region = registry::create_region(tx, None, "bench")?;
-            grant_role(tx, user, Role::SystemAdmin, None)?;
-            let new = NewFacility::new(region, FacilityKind::CareBedStation, "care-beds", "bench", "bench");
-            let facility = registry::create_facility(tx, &new, None)?;
-            let staff = NewStaff { facility_id: facility, user_id: Some(user), name: "bench".into(), job: Job::Nurse };
-            let staff_id = registry::create_staff(tx, &staff, None)?;
-            let (starts_at, ends_at) = (tx.now().plus_seconds(-3_600), tx.now().plus_seconds(12 * 3_600));
-            let shift = NewShift { staff_id, duty: Job::Nurse, name: "bench".into(), starts_at, ends_at };
-            registry::add_shift(tx, &shift, None)?;
-            Ok((facility, user))
-        })
-        .await?;
-    for chunk in names.chunks(100) {
-        let chunk = chunk.to_vec();
-        db.write(move |tx| {
-            for (serial, secret) in &chunk {
-                let new = NewDevice {
-                    facility,
-                    serial: serial.clone(),
-                    class: "3.1".into(),
-                    adapter: "songhe-mqtt".into(),
-                    name: "bench".into(),
-                    place: None,
-                    resident: None,
-                };
-                let id = register::register(tx, &new, &["songhe-mqtt"], None)?;
-                register::set_secret(tx, id, secret, None)?;
-            }
-            Ok(())
-        })
-        .await?;
-    }
-    Ok(nurse)
-}
-
-async fn keep_board_live(db: Database, nurse: UserId) {
-    let mut every = tokio::time::interval(Duration::from_secs(10));
-    loop {
-        every.tick().await;
-        if let Err(error) = db.write(move |tx| presence::seen(tx, "bench", nurse, true)).await {
-            tracing::warn!(%error, "the board could not say that it is there");
-        }
-    }
-}
-
-type Seen = Vec<(String, Instant)>;
-
-/// Reads the API's stream as a program would; each call is noted when its first frame is complete.
-async fn read_stream(http: &reqwest::Client, url: &str) -> Result<tokio::task::JoinHandle<Seen>, Failure> {
-    let body = serde_json::json!({ "username": "bench", "password": PASSWORD });
-    let session: serde_json::Value =
-        http.post(format!("{url}/api/v1/session")).json(&body).send().await?.error_for_status()?.json().await?;
-    let token = session.get("token").and_then(|token| token.as_str()).unwrap_or_default().to_owned();
-    let answer = http.get(format!("{url}/api/v1/stream")).bearer_auth(token).send().await?.error_for_status()?;
-    Ok(tokio::spawn(async move {
-        let mut chunks = answer.bytes_stream();
-        let mut text = String::new();
-        let mut seen = Vec::new();
-        while let Some(Ok(chunk)) = chunks.next().await {
-            let at = Instant::now();
-            text.push_str(&String::from_utf8_lossy(&chunk));
-            while let Some((frame, rest)) = text.split_once("\n\n").map(|(a, b)| (a.to_owned(), b.to_owned())) {
-                text = rest;
-                if let Some(key) = call_of(&frame) {
-                    seen.push((key, at));
-                }
-            }
-        }
-        seen
-    }))
-}
-
-/// `serial/message id` of a frame that carries a new incident.
-fn call_of(frame: &str) -> Option<String> {
-    let data: String = frame.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-    let value: serde_json::Value = serde_json::from_str(&data).ok()?;
-    let cause = value.get("cause")?;
-    Some(format!("{}/{}", cause.get("serial")?.as_str()?, cause.get("message_id")?.as_str()?))
 }

@@ -1,20 +1,40 @@
 //! Measures, each beside a limit measured in the same run with the same payload and client count; prints its settings.
 
 mod clients;
+mod house;
+mod ingest;
 mod latency;
+mod limits;
+mod load;
+mod mosquitto;
+mod stream;
+
+use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::cli::Failure;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// How many messages a second are stored and acknowledged, beside the broker alone and the storage alone
+    Ingest(ingest::Arguments),
     /// From a button to a program that reads the stream, beside a bare broker's echo
     Latency(latency::Arguments),
 }
 
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Ingest(arguments) => ingest::run(arguments).await,
         Command::Latency(arguments) => latency::run(arguments).await,
     }
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+fn sorted(mut samples: Vec<f64>) -> Vec<f64> {
+    samples.sort_by(f64::total_cmp);
+    samples
 }
 
 /// The value below which a share of the sorted samples lies, in milliseconds.

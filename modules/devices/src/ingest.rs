@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use songhe_adapter_core::{
     Capability, DecodeError, Decoded, DeviceAdapter, DeviceKey, Directory, Inbound, Item, Quality,
@@ -67,6 +68,7 @@ pub struct Ingest {
     adapters: Vec<Arc<dyn DeviceAdapter>>,
     whereabouts: Whereabouts,
     telemetry: mpsc::Sender<Waiting>,
+    stored: AtomicU64,
 }
 
 impl Ingest {
@@ -75,11 +77,16 @@ impl Ingest {
         let (telemetry, arrivals) = mpsc::channel(WAITING);
         tokio::spawn(gather(db.clone(), arrivals));
         let whereabouts = Whereabouts::new(db.clone());
-        Arc::new(Self { db, adapters, whereabouts, telemetry })
+        Arc::new(Self { db, adapters, whereabouts, telemetry, stored: AtomicU64::new(0) })
     }
 
     pub fn adapters(&self) -> &[Arc<dyn DeviceAdapter>] {
         &self.adapters
+    }
+
+    /// Messages since the start that were committed, those that came again and those in quarantine included.
+    pub fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
     }
 
     fn adapter_of(&self, topic: &str) -> Option<&Arc<dyn DeviceAdapter>> {
@@ -91,6 +98,12 @@ impl Ingest {
     /// # Errors
     /// Whatever kept it from being stored: it must not be acknowledged, so that it comes again.
     pub async fn accept(&self, message: Message) -> Result<Accepted> {
+        let accepted = self.take(message).await?;
+        self.stored.fetch_add(1, Ordering::Relaxed);
+        Ok(accepted)
+    }
+
+    async fn take(&self, message: Message) -> Result<Accepted> {
         let Some(adapter) = self.adapter_of(&message.topic) else {
             return self.quarantine(message, None, Reason::NoAdapter, String::new()).await;
         };
