@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use songhe_adapter_core::Outbound;
 use songhe_broker::{Admission, Gate, Principal, Publish, Publisher, Receipt, SignIn};
 use songhe_devices::{Ingest, Message, gateways, register};
 use songhe_kernel::Database;
@@ -47,9 +48,8 @@ impl DeviceGate {
     }
 
     /// Tells a device that its event is safe: it may stop repeating it.
-    fn acknowledge(&self, topic: &str, payload: &[u8]) {
-        let answer = self.ingest.acknowledgement(topic, payload);
-        if let (Some(answer), Some(publisher)) = (answer, self.publisher.get().cloned()) {
+    fn acknowledge(&self, answer: Outbound) {
+        if let Some(publisher) = self.publisher.get().cloned() {
             tokio::spawn(async move { publisher.publish(&answer.topic, answer.payload).await });
         }
     }
@@ -153,9 +153,11 @@ impl Gate for DeviceGate {
             payload: message.payload.to_vec(),
             retained: false,
         };
-        match self.ingest.accept(inbound).await {
-            Ok(_) => {
-                self.acknowledge(message.topic, message.payload);
+        match self.ingest.accept_and_answer(inbound).await {
+            Ok((_, answer)) => {
+                if let Some(answer) = answer {
+                    self.acknowledge(answer);
+                }
                 Receipt::Accepted { deliver: true }
             }
             Err(error) => {

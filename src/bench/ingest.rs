@@ -152,7 +152,11 @@ impl Bench<'_> {
     async fn phases(&self, broker: SocketAddr, buttons: &Names, alone: f64, storage: f64) -> Result<(), Failure> {
         let cap = self.cap().await;
         println!("  songhe            {cap:.0} messages/s stored, judged and acknowledged, backlog bounded");
-        println!("  ratio             {:.2} of the broker alone, {:.2} of the storage alone", cap / alone, cap / storage);
+        println!(
+            "  ratio             {:.2} of the broker alone, {:.2} of the storage alone",
+            cap / alone,
+            cap / storage
+        );
         let reader = Reader::open(&self.server.url).await?;
         let clients = connect_all(broker, buttons).await?;
         let half = self.arguments.calls * self.arguments.seconds as usize;
@@ -172,7 +176,10 @@ impl Bench<'_> {
         drop(clients);
         let seen = reader.seen();
         tell("calls at half", &halfway, &seen, |key| halfway.contains_key(key));
-        println!("  twice             {rate:.0} messages/s offered for {} s, then {backlog} not stored yet", at.elapsed().as_secs());
+        println!(
+            "  twice             {rate:.0} messages/s offered for {} s, then {backlog} not stored yet",
+            at.elapsed().as_secs()
+        );
         match drained {
             Some(time) => println!("  drained           in {:.1} s", time.as_secs_f64()),
             None => println!("  drained           NOT within {} s", DRAIN_WITHIN.as_secs()),
@@ -248,16 +255,19 @@ impl Bench<'_> {
             self.load.lost_connections()
         );
         let waiting = if self.server.db.kind() == Kind::Sqlite { "SQLite's writer" } else { "PostgreSQL" };
-        println!("  durable           each acknowledgement of the embedded broker, or to Mosquitto, after the commit by {waiting}");
+        println!(
+            "  durable           each acknowledgement of the embedded broker, or to Mosquitto, after the commit by {waiting}"
+        );
         Ok(())
     }
 }
 
 fn tell(what: &str, pressed: &HashMap<String, Instant>, seen: &Seen, mine: impl Fn(&str) -> bool) {
     let asked = pressed.keys().filter(|key| mine(key)).count();
-    let samples = seen.iter().filter(|(key, _)| mine(key)).filter_map(|(key, at)| {
-        pressed.get(key).map(|pressed| (*at - *pressed).as_secs_f64() * 1000.0)
-    });
+    let samples = seen
+        .iter()
+        .filter(|(key, _)| mine(key))
+        .filter_map(|(key, at)| pressed.get(key).map(|pressed| (*at - *pressed).as_secs_f64() * 1000.0));
     let samples = sorted(samples.collect());
     println!(
         "  {what:<18}p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms ({} of {asked} seen)",

@@ -17,8 +17,8 @@ use songhe_kernel::SystemClock;
 use tokio::sync::mpsc;
 
 use super::clients::{Client, connect, connect_all};
-use super::limits::Open;
 use super::house::{keep_board_live, prepare};
+use super::limits::Open;
 use super::stream::Reader;
 use super::{loopback, percentile_ms, sorted};
 use crate::assembly::{Server, StartOptions};

@@ -20,7 +20,7 @@ impl Mosquitto {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let config = folder.join("mosquitto.conf");
         let text = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
+            "user root\nlistener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
              max_queued_messages 0\nmax_queued_bytes 0\nmax_inflight_messages 1000\nset_tcp_nodelay true\n\
              log_type error\nlog_dest stderr\n",
             address.port(),
@@ -29,13 +29,10 @@ impl Mosquitto {
         std::fs::write(&config, text)?;
         let sbin = Path::new("/usr/sbin/mosquitto");
         let program = if sbin.exists() { sbin } else { Path::new("mosquitto") };
-        let mut process = Command::new(program)
-            .arg("-c")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| Failure(format!("Mosquitto cannot be started ({error}); is its package installed?")))?;
+        let mut process =
+            Command::new(program).arg("-c").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(
+                |error| Failure(format!("Mosquitto cannot be started ({error}); is its package installed?")),
+            )?;
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline && process.try_wait()?.is_none() {
             if TcpStream::connect(address).is_ok() {

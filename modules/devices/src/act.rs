@@ -1,6 +1,7 @@
 //! What a stored message brings about: incidents, limits that begin and end, a gateway's inventory.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use songhe_adapter_core::{EventKind, Item, Quality, Reading};
 use songhe_incidents::Kind;
@@ -21,7 +22,7 @@ const LONGEST_WAIT_S: i64 = 86_400;
 
 /// Everything that a batch needs to know, looked up together.
 pub(crate) struct Known {
-    pub(crate) devices: HashMap<String, Device>,
+    pub(crate) devices: HashMap<String, Arc<Device>>,
     /// Who lives alone at a bed or home.
     pub(crate) residents: HashMap<PlaceId, ResidentId>,
     pub(crate) rules: Vec<rules::Rule>,
@@ -32,7 +33,7 @@ pub(crate) struct Known {
 /// A message that is acted on, with what of it is news.
 pub(crate) struct Act<'a> {
     pub(crate) arrival: &'a Arrival,
-    pub(crate) device: Device,
+    pub(crate) device: Arc<Device>,
     pub(crate) items: Vec<&'a Item>,
 }
 

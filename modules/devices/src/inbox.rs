@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use sha2::{Digest, Sha256};
-use songhe_kernel::{Db, KeptExt, Moment, Result, insert_rows};
+use songhe_kernel::db::Fixed;
+use songhe_kernel::{Db, Moment, Result};
 
 use crate::ingest::Message;
 use crate::register::DeviceId;
@@ -20,66 +21,103 @@ pub(crate) fn content_id(message: &Message) -> String {
     format!("sha-{}", hex::encode(digest).get(..40).unwrap_or_default())
 }
 
+/// A message that is to be acted on.
 #[derive(Insertable)]
 #[diesel(table_name = inbox, treat_none_as_default_value = false)]
-struct Row {
-    device_id: i64,
-    message_id: String,
-    received_at: Moment,
-    raw: Option<Vec<u8>>,
+pub(crate) struct Claim {
+    pub(crate) device_id: DeviceId,
+    pub(crate) message_id: String,
+    pub(crate) received_at: Moment,
+    /// Kept of emergencies.
+    pub(crate) raw: Option<Vec<u8>>,
 }
 
-/// What was seen before of a batch, and the rows that remember it.
-pub(crate) struct Fresh {
-    seen: HashMap<(i64, String), Moment>,
-    rows: Vec<Row>,
-    again: Vec<(i64, String, Moment)>,
+/// When messages were acted on last.
+#[derive(Default)]
+pub(crate) struct Seen {
+    at: HashMap<(DeviceId, String), Moment>,
+    again: Vec<(DeviceId, String, Moment)>,
 }
 
-impl Fresh {
-    pub(crate) fn look_up<'a>(db: &mut Db, batch: impl Iterator<Item = (DeviceId, &'a str)>) -> Result<Self> {
-        let (devices, messages): (HashSet<i64>, HashSet<&str>) = batch.map(|(device, id)| (device.0, id)).unzip();
-        if devices.is_empty() {
-            return Ok(Self { seen: HashMap::new(), rows: Vec::new(), again: Vec::new() });
-        }
-        let values = devices.len().max(messages.len());
-        // Two lists, not pairs: a few rows too many are read when two devices count alike.
-        let seen: Vec<(i64, String, Moment)> = inbox::table
-            .filter(inbox::device_id.eq_any(devices.into_iter().collect::<Vec<_>>()))
-            .filter(inbox::message_id.eq_any(messages.into_iter().collect::<Vec<_>>()))
-            .select((inbox::device_id, inbox::message_id, inbox::received_at))
-            .kept(values)
-            .load(db)?;
-        let seen = seen.into_iter().map(|(device, id, at)| ((device, id), at)).collect();
-        Ok(Self { seen, rows: Vec::new(), again: Vec::new() })
-    }
-
-    /// When this message was acted on last.
-    pub(crate) fn seen_at(&self, device: DeviceId, message_id: &str) -> Option<Moment> {
-        self.seen.get(&(device.0, message_id.to_owned())).copied()
+impl Seen {
+    pub(crate) fn at(&self, device: DeviceId, message_id: &str) -> Option<Moment> {
+        self.at.get(&(device, message_id.to_owned())).copied()
     }
 
     /// From now on this message was acted on.
-    pub(crate) fn remember(&mut self, device: DeviceId, message_id: String, received_at: Moment, raw: Option<Vec<u8>>) {
-        if self.seen.insert((device.0, message_id.clone()), received_at).is_none() {
-            self.rows.push(Row { device_id: device.0, message_id, received_at, raw });
-        } else {
-            self.again.push((device.0, message_id, received_at));
+    pub(crate) fn acted(&mut self, device: DeviceId, message_id: &str, received_at: Moment) {
+        if self.at.insert((device, message_id.to_owned()), received_at).is_some() {
+            self.again.push((device, message_id.to_owned(), received_at));
         }
     }
 
-    /// A key that is there already (the other lane, another server) fails the transaction: it runs again and sees it.
+    /// Those that were claimed before and acted on again.
     pub(crate) fn write(self, db: &mut Db) -> Result<()> {
-        for rows in self.rows.chunks(ROWS) {
-            insert_rows!(db, rows, |values| diesel::insert_into(inbox::table).values(values));
-        }
         for (device, message_id, received_at) in self.again {
-            diesel::update(inbox::table.find((device, message_id)))
+            diesel::update(inbox::table.find((device.0, message_id)))
                 .set(inbox::received_at.eq(received_at))
                 .execute(db)?;
         }
         Ok(())
     }
+}
+
+/// Remembers messages and answers which were known already, and since when. To look and to write is one step: a message
+/// that another lane or server stores at this moment is waited for, and known then.
+pub(crate) fn claim(db: &mut Db, claims: &[Claim]) -> Result<Seen> {
+    let mut seen = Seen::default();
+    for claims in claims.chunks(ROWS) {
+        let new = match db {
+            Db::Pg(conn) => claim_on_postgres(conn, claims)?,
+            // There are no round trips, and one text stays prepared.
+            Db::Sqlite(conn) => {
+                let mut new = HashSet::new();
+                for claim in claims {
+                    let statement = diesel::insert_into(inbox::table)
+                        .values(claim)
+                        .on_conflict_do_nothing()
+                        .returning((inbox::device_id, inbox::message_id));
+                    new.extend(Fixed::<Claim, _>::new(statement).load::<(DeviceId, String)>(conn)?);
+                }
+                new
+            }
+        };
+        if new.len() == claims.len() {
+            continue;
+        }
+        for claim in claims {
+            let key = (claim.device_id, claim.message_id.clone());
+            if !new.contains(&key) {
+                let at: Option<Moment> =
+                    inbox::table.find((key.0.0, &key.1)).select(inbox::received_at).first(db).optional()?;
+                // Forgotten at this very moment: it was known.
+                seen.at.insert(key, at.unwrap_or(claim.received_at));
+            }
+        }
+    }
+    Ok(seen)
+}
+
+fn claim_on_postgres(conn: &mut PgConnection, claims: &[Claim]) -> Result<HashSet<(DeviceId, String)>> {
+    use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
+    #[derive(QueryableByName)]
+    struct New {
+        #[diesel(sql_type = BigInt)]
+        device_id: i64,
+        #[diesel(sql_type = Text)]
+        message_id: String,
+    }
+    // Arrays: one short text for any number of rows.
+    let new: Vec<New> = diesel::sql_query(
+        "INSERT INTO inbox (device_id, message_id, received_at, raw) SELECT * FROM unnest($1, $2, $3, $4) \
+         ON CONFLICT DO NOTHING RETURNING device_id, message_id",
+    )
+    .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.device_id.0).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(claims.iter().map(|claim| claim.message_id.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Timestamp>, _>(claims.iter().map(|claim| claim.received_at).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Binary>>, _>(claims.iter().map(|claim| claim.raw.as_deref()).collect::<Vec<_>>())
+    .load(conn)?;
+    Ok(new.into_iter().map(|row| (DeviceId(row.device_id), row.message_id)).collect())
 }
 
 /// Forgets up to `rows` messages that arrived before a moment; answers how many. Emergencies (with their bytes) stay: a
@@ -96,8 +134,8 @@ pub(crate) fn purge(db: &mut Db, before: Moment, rows: usize) -> Result<usize> {
         .bind::<BigInt, _>(limit)
         .execute(conn)?,
         Db::Sqlite(conn) => diesel::sql_query(
-            "DELETE FROM inbox WHERE rowid IN (SELECT rowid FROM inbox WHERE raw IS NULL AND received_at < ? \
-             ORDER BY received_at LIMIT ?)",
+            "DELETE FROM inbox WHERE (device_id, message_id) IN (SELECT device_id, message_id FROM inbox \
+             WHERE raw IS NULL AND received_at < ? ORDER BY received_at LIMIT ?)",
         )
         .bind::<Timestamp, _>(before)
         .bind::<BigInt, _>(limit)

@@ -7,14 +7,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use songhe_adapter_core::{
-    Capability, DecodeError, Decoded, DeviceAdapter, DeviceKey, Directory, Inbound, Item, Quality,
+    Capability, DecodeError, Decoded, DeviceAdapter, DeviceKey, Directory, Inbound, Item, Outbound, Quality,
 };
 use songhe_kernel::{Database, Error, Moment, Result, Text, Tx};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::act::{Act, Known, act_on};
+use crate::newest::{self, Newest};
 use crate::observations::{self, NewObservation};
 use crate::quarantine::{self, Reason};
 use crate::refused::{self, is_passing};
@@ -26,6 +28,11 @@ use crate::{inbox, news, report, rules};
 const BATCH: usize = 500;
 /// Telemetry that may wait; beyond it senders wait for their acknowledgement.
 const WAITING: usize = 10_000;
+
+/// A batch of so many messages is load: the latest states of a while are then written together.
+const LOAD: usize = 32;
+/// How long they may wait for that.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// A message as it came from a broker.
 #[derive(Debug, Clone)]
@@ -98,24 +105,34 @@ impl Ingest {
     /// # Errors
     /// Whatever kept it from being stored: it must not be acknowledged, so that it comes again.
     pub async fn accept(&self, message: Message) -> Result<Accepted> {
+        self.accept_and_answer(message).await.map(|(accepted, _)| accepted)
+    }
+
+    /// As [`Ingest::accept`], with what tells the device that its message is safe, if its protocol has such an answer:
+    /// for events, since those are what a device repeats until it is told.
+    ///
+    /// # Errors
+    /// As [`Ingest::accept`].
+    pub async fn accept_and_answer(&self, message: Message) -> Result<(Accepted, Option<Outbound>)> {
         let accepted = self.take(message).await?;
         self.stored.fetch_add(1, Ordering::Relaxed);
         Ok(accepted)
     }
 
-    async fn take(&self, message: Message) -> Result<Accepted> {
+    async fn take(&self, message: Message) -> Result<(Accepted, Option<Outbound>)> {
         let Some(adapter) = self.adapter_of(&message.topic) else {
-            return self.quarantine(message, None, Reason::NoAdapter, String::new()).await;
+            return Ok((self.quarantine(message, None, Reason::NoAdapter, String::new()).await?, None));
         };
-        match self.understand(adapter.as_ref(), &message).await? {
+        let accepted = match self.understand(adapter.as_ref(), &message).await? {
             Ok(decoded) => {
                 let named = decoded.items.iter().any(|item| matches!(item, Item::Inventory(_)));
                 let gateway = named.then(|| decoded.device.clone());
+                let answer = answer_to(adapter.as_ref(), &decoded);
                 let accepted = self.store(adapter.as_ref(), decoded, message, None).await?;
                 if let Some(gateway) = gateway {
                     self.look_again(adapter.as_ref(), &gateway).await?;
                 }
-                Ok(accepted)
+                return Ok((accepted, answer));
             }
             // Told by us and heard by us, or meant for others: nothing to keep.
             Err(DecodeError::Own | DecodeError::Nothing) => Ok(Accepted::Duplicate),
@@ -129,7 +146,8 @@ impl Ingest {
                 let serial = adapter.device_of(&message.topic, &directory).map(|key| key.as_str().to_owned());
                 self.quarantine(message, serial, Reason::Undecodable, error.to_string()).await
             }
-        }
+        };
+        Ok((accepted?, None))
     }
 
     async fn directory(&self, adapter: &dyn DeviceAdapter) -> Result<Arc<Directory>> {
@@ -219,19 +237,6 @@ impl Ingest {
         }
     }
 
-    /// What tells a device that its message is safe, if its protocol has such an answer: for events, since those are
-    /// what a device repeats until it is told.
-    pub fn acknowledgement(&self, topic: &str, payload: &[u8]) -> Option<songhe_adapter_core::Outbound> {
-        let adapter = self.adapter_of(topic)?;
-        if !adapter.manifest().capabilities.contains(&Capability::Acknowledgement) {
-            return None;
-        }
-        let inbound = Inbound { topic, payload, retained: false, received_at: self.db.clock().now().utc() };
-        let decoded = adapter.decode(inbound, &Directory::default()).ok()?;
-        let has_event = decoded.items.iter().any(|item| matches!(item, Item::Event { .. }));
-        decoded.message_id.filter(|_| has_event).and_then(|id| adapter.acknowledge(&decoded.device, &id))
-    }
-
     async fn quarantine(
         &self,
         message: Message,
@@ -246,34 +251,77 @@ impl Ingest {
     }
 }
 
+fn answer_to(adapter: &dyn DeviceAdapter, decoded: &Decoded) -> Option<Outbound> {
+    if !adapter.manifest().capabilities.contains(&Capability::Acknowledgement) {
+        return None;
+    }
+    let has_event = decoded.items.iter().any(|item| matches!(item, Item::Event { .. }));
+    let id = decoded.message_id.as_ref().filter(|_| has_event)?;
+    adapter.acknowledge(&decoded.device, id)
+}
+
 /// The telemetry lane: while one batch commits, the next one gathers.
 async fn gather(db: Database, mut arrivals: mpsc::Receiver<Waiting>) {
+    if let Err(error) = db.write(newest::catch_up).await {
+        tracing::warn!(%error, "the latest states could not be brought up to what was stored before the start");
+    }
     let mut waiting = Vec::with_capacity(BATCH);
-    while arrivals.recv_many(&mut waiting, BATCH).await > 0 {
+    let mut pending = Newest::default();
+    let mut written = Instant::now();
+    loop {
+        let due = written + TOGETHER;
+        tokio::select! {
+            count = arrivals.recv_many(&mut waiting, BATCH) => if count == 0 { break },
+            () = tokio::time::sleep_until(due.into()), if !pending.is_empty() => {}
+        }
         let (batch, answers): (Vec<Arrival>, Vec<_>) = waiting.drain(..).unzip();
         let batch = Arc::new(batch);
         db.set_gauge("ingest_batch", i64::try_from(batch.len()).unwrap_or(i64::MAX));
-        let work = batch.clone();
-        match db.write(move |tx| store_all(tx, &work)).await {
-            Ok(results) => {
+        let later = batch.len() >= LOAD && Instant::now() < due;
+        let earlier = Arc::new(if later { Newest::default() } else { std::mem::take(&mut pending) });
+        let (work, before) = (batch.clone(), earlier.clone());
+        let stored = db.write(move |tx| {
+            let (results, newest) = store_all(tx, &work)?;
+            if later {
+                return Ok((results, newest));
+            }
+            before.write(tx.db())?;
+            newest.write(tx.db())?;
+            Ok((results, Newest::default()))
+        });
+        match stored.await {
+            Ok((results, newest)) => {
+                pending.merge(newest);
+                if !later {
+                    written = Instant::now();
+                }
                 for (answer, result) in answers.into_iter().zip(results) {
                     let _ = answer.send(Ok(result));
                 }
             }
-            Err(error) if is_passing(&error) => {
-                tracing::error!(%error, messages = batch.len(), "the database does not answer, a batch must come again");
-                for answer in answers {
-                    let _ = answer.send(Err(Error::Unavailable(Text::key("error-database-unreachable"))));
-                }
-            }
             Err(error) => {
-                // One message that the database refuses must not hold back the others: each by itself.
-                tracing::warn!(%error, messages = batch.len(), "batch refused, messages are stored one by one");
-                for (arrival, answer) in batch.iter().cloned().zip(answers) {
-                    let _ = answer.send(store_alone(&db, arrival).await);
-                }
+                pending.merge(Newest::clone(&earlier));
+                refuse(&db, &batch, answers, error).await;
             }
         }
+    }
+    if let Err(error) = db.write(move |tx| pending.write(tx.db())).await {
+        tracing::warn!(%error, "the latest states were not written; the next start makes that good");
+    }
+}
+
+async fn refuse(db: &Database, batch: &[Arrival], answers: Vec<oneshot::Sender<Result<Accepted>>>, error: Error) {
+    if is_passing(&error) {
+        tracing::error!(%error, messages = batch.len(), "the database does not answer, a batch must come again");
+        for answer in answers {
+            let _ = answer.send(Err(Error::Unavailable(Text::key("error-database-unreachable"))));
+        }
+        return;
+    }
+    // One message that the database refuses must not hold back the others: each by itself.
+    tracing::warn!(%error, messages = batch.len(), "batch refused, messages are stored one by one");
+    for (arrival, answer) in batch.iter().cloned().zip(answers) {
+        let _ = answer.send(store_alone(db, arrival).await);
     }
 }
 
@@ -288,15 +336,16 @@ async fn store_alone(db: &Database, arrival: Arrival) -> Result<Accepted> {
 }
 
 fn store_one(tx: &mut Tx<'_>, arrival: &Arrival) -> Result<Accepted> {
-    let results = store_all(tx, std::slice::from_ref(arrival))?;
+    let (results, newest) = store_all(tx, std::slice::from_ref(arrival))?;
+    newest.write(tx.db())?;
     results.first().copied().ok_or_else(|| Error::internal("no result for a message"))
 }
 
 fn look_up(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Known> {
     let serials: HashSet<&str> = batch.iter().map(|arrival| arrival.decoded.device.as_str()).collect();
     let serials: Vec<&str> = serials.into_iter().collect();
-    let devices: HashMap<String, Device> =
-        register::by_serials(tx.db(), &serials)?.into_iter().map(|device| (device.serial.clone(), device)).collect();
+    let devices = register::by_serials(tx.db(), &serials)?.into_iter();
+    let devices: HashMap<String, Arc<Device>> = devices.map(|one| (one.serial.clone(), Arc::new(one))).collect();
     let measures = batch.iter().any(|arrival| arrival.decoded.items.iter().any(|i| matches!(i, Item::Reading(_))));
     let (rules, standing) = if measures {
         let facilities: HashSet<_> = devices.values().map(|device| device.facility_id).collect();
@@ -312,48 +361,73 @@ fn look_up(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Known> {
     Ok(Known { devices, residents, rules, standing, conditions })
 }
 
-fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<Vec<Accepted>> {
+/// Stores what is new of a batch and acts on it. What it answers of the latest states is still to be written.
+fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<(Vec<Accepted>, Newest)> {
     let mut known = look_up(tx, batch)?;
-    let mut fresh = inbox::Fresh::look_up(
-        tx.db(),
-        batch.iter().filter_map(|arrival| {
-            known.devices.get(arrival.decoded.device.as_str()).map(|device| (device.id, arrival.message_id.as_str()))
-        }),
-    )?;
+    // Another protocol's topics are not a device's own, whatever a broker lets through.
+    let owner = |arrival: &Arrival| {
+        let device = known.devices.get(arrival.decoded.device.as_str());
+        device.filter(|device| device.adapter == arrival.adapter).cloned()
+    };
+    let owners: Vec<Option<Arc<Device>>> = batch.iter().map(owner).collect();
+    let mut seen = inbox::claim(tx.db(), &claims_of(batch, &owners))?;
     let mut results = Vec::with_capacity(batch.len());
     let mut rows = Vec::new();
     let mut acts: Vec<Act<'_>> = Vec::new();
     let mut strangers = quarantine::Strangers::default();
-    for arrival in batch {
-        let serial = arrival.decoded.device.as_str();
-        // Another protocol's topics are not a device's own, whatever a broker lets through.
-        let device = known.devices.get(serial).filter(|device| device.adapter == arrival.adapter).cloned();
-        let Some(device) = device else {
-            strangers.add(serial, &arrival.message);
+    for (arrival, owner) in batch.iter().zip(owners) {
+        let Some(device) = owner else {
+            strangers.add(arrival.decoded.device.as_str(), &arrival.message);
             results.push(Accepted::Quarantined);
             continue;
         };
-        let seen_at = fresh.seen_at(device.id, &arrival.message_id);
+        let seen_at = seen.at(device.id, &arrival.message_id);
         let Some(items) = news::of(&mut known.conditions, arrival, device.id, seen_at) else {
             results.push(Accepted::Duplicate);
             continue;
         };
-        fresh.remember(device.id, arrival.message_id.clone(), arrival.received_at, raw_of(arrival));
+        seen.acted(device.id, &arrival.message_id, arrival.received_at);
         let act = Act { arrival, device, items };
         rows.extend(observations_of(tx, &known, &act));
         acts.push(act);
         results.push(Accepted::Stored);
     }
     strangers.keep(tx)?;
-    fresh.write(tx.db())?;
+    seen.write(tx.db())?;
     observations::write(tx.db(), &rows)?;
-    let earlier = observations::update_states(tx.db(), &rows)?;
-    observations::update_health(tx.db(), &seen(&acts))?;
+    let earlier = observations::Earlier::look_up(tx.db(), &rows)?;
+    let (mut newest, mut told) = (Newest::default(), Newest::default());
+    for row in &rows {
+        // What happened is looked at again by the next message: it is not put off.
+        if row.active.is_some() { told.add(row) } else { newest.add(row) }
+    }
+    told.write(tx.db())?;
+    for health in heard(&acts) {
+        newest.heard(health);
+    }
     for act in &acts {
         act_on(tx, &mut known, &earlier, act)?;
     }
     signal(tx, &acts);
-    Ok(results)
+    Ok((results, newest))
+}
+
+/// The first of each message: one that comes twice in a batch is known the second time.
+fn claims_of(batch: &[Arrival], owners: &[Option<Arc<Device>>]) -> Vec<inbox::Claim> {
+    let mut first: HashSet<(DeviceId, &str)> = HashSet::with_capacity(batch.len());
+    let mut claims = Vec::with_capacity(batch.len());
+    for (arrival, owner) in batch.iter().zip(owners) {
+        let Some(device) = owner else { continue };
+        if first.insert((device.id, &arrival.message_id)) {
+            claims.push(inbox::Claim {
+                device_id: device.id,
+                message_id: arrival.message_id.clone(),
+                received_at: arrival.received_at,
+                raw: raw_of(arrival),
+            });
+        }
+    }
+    claims
 }
 
 /// The bytes of an emergency are kept: they are evidence.
@@ -411,30 +485,22 @@ fn observations_of(tx: &Tx<'_>, known: &Known, act: &Act<'_>) -> Vec<NewObservat
 
 /// When devices were heard. Who speaks is on line again, whatever their last will said; what a broker had kept, or what
 /// waited in the device, tells nothing of now.
-fn seen(acts: &[Act<'_>]) -> Vec<observations::Health> {
-    let mut by_device: HashMap<DeviceId, observations::Health> = HashMap::new();
-    for Act { arrival, device, .. } in acts.iter().filter(|act| !act.arrival.message.retained) {
-        let health = by_device.entry(device.id).or_insert_with(|| observations::Health {
+fn heard<'a>(acts: &'a [Act<'_>]) -> impl Iterator<Item = observations::Health> + 'a {
+    acts.iter().filter(|act| !act.arrival.message.retained).map(|Act { arrival, device, .. }| {
+        let mut health = observations::Health {
             device_id: device.id.0,
             last_seen_at: arrival.received_at,
-            online: None,
+            online: (!arrival.decoded.historical).then_some(true),
             firmware: None,
-        });
-        health.last_seen_at = health.last_seen_at.max(arrival.received_at);
-        if !arrival.decoded.historical {
-            health.online = Some(true);
-        }
+        };
         for item in &arrival.decoded.items {
             if let Item::State(state) = item {
                 health.online = state.online.or(health.online);
                 health.firmware = state.firmware.clone().or(health.firmware.take());
             }
         }
-    }
-    let mut all: Vec<_> = by_device.into_values().collect();
-    // One order for everybody: two transactions that meet wait for each other, and do not deadlock.
-    all.sort_unstable_by_key(|health| health.device_id);
-    all
+        health
+    })
 }
 
 fn signal(tx: &mut Tx<'_>, acts: &[Act<'_>]) {

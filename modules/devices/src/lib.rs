@@ -18,6 +18,7 @@ pub mod ingest;
 pub mod link;
 pub mod list;
 mod module;
+mod newest;
 mod news;
 pub mod observations;
 pub mod online;

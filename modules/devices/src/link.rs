@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use rumqttc::{AsyncClient, ConnectReturnCode, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter};
-use songhe_adapter_core::AdapterManifest;
+use songhe_adapter_core::{AdapterManifest, Outbound};
 use songhe_kernel::Database;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -22,6 +22,9 @@ use crate::ingest::{Ingest, Message};
 
 /// Messages of one connection that may be under way; beyond it the broker keeps them.
 const UNDER_WAY: usize = 1_000;
+/// Acknowledgements and answers that may wait to be sent. More than a broker can have unacknowledged (65,535): whoever
+/// acknowledges never waits for the loop that polls, which itself waits for whoever acknowledges to take messages.
+const REQUESTS: usize = 200_000;
 /// rumqttc drops the connection over a larger packet, again and again: well above what any adapter accepts.
 const MAX_PACKET_BYTES: usize = 1024 * 1024;
 /// The same for gateways, whose inventories describe everything that each device can do.
@@ -120,7 +123,7 @@ pub async fn run(
     options.set_clean_session(false);
     options.set_manual_acks(true);
     options.set_max_packet_size(lane.max_packet_bytes(), lane.max_packet_bytes());
-    let (client, events) = AsyncClient::new(options, UNDER_WAY);
+    let (client, events) = AsyncClient::new(options, REQUESTS);
     let (arrived, arrivals) = mpsc::channel(UNDER_WAY);
     let generation = Arc::new(AtomicU64::new(0));
     let acknowledging = tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), generation.clone()));
@@ -206,8 +209,8 @@ async fn acknowledge(
                 under_way.push_back(async move { (born, stored.await) });
             }
             Some((born, stored)) = under_way.next(), if !under_way.is_empty() => {
-                let Ok(publish) = stored else { continue };
-                tell_device(&client, lane, &ingest, &publish).await;
+                let Ok((publish, answer)) = stored else { continue };
+                tell_device(&client, answer).await;
                 if born == generation.load(Ordering::SeqCst) && client.ack(&publish).await.is_err() {
                     return;
                 }
@@ -244,9 +247,8 @@ async fn in_turn<T>(mut turn: Option<Turn>, work: impl Future<Output = T>) -> T 
 
 /// Tells a device that its event is safe, so that it need not repeat it. Of QoS 0: a full window of outgoing messages
 /// must not hold back acknowledgements, and a device that missed it repeats and is told again.
-async fn tell_device(client: &AsyncClient, lane: Lane, ingest: &Ingest, publish: &Publish) {
-    if lane == Lane::Emergency
-        && let Some(answer) = ingest.acknowledgement(&publish.topic, &publish.payload)
+async fn tell_device(client: &AsyncClient, answer: Option<Outbound>) {
+    if let Some(answer) = answer
         && let Err(error) = client.publish(answer.topic, QoS::AtMostOnce, false, answer.payload).await
     {
         tracing::warn!(%error, "a device was not told that its message is safe");
@@ -254,7 +256,7 @@ async fn tell_device(client: &AsyncClient, lane: Lane, ingest: &Ingest, publish:
 }
 
 /// Tries until it is stored: the broker gives it again only after a reconnect.
-async fn store(ingest: Arc<Ingest>, publish: Publish) -> Publish {
+async fn store(ingest: Arc<Ingest>, publish: Publish) -> (Publish, Option<Outbound>) {
     let mut wait = Duration::from_millis(100);
     loop {
         let message = Message {
@@ -263,8 +265,8 @@ async fn store(ingest: Arc<Ingest>, publish: Publish) -> Publish {
             payload: publish.payload.to_vec(),
             retained: publish.retain,
         };
-        match ingest.accept(message).await {
-            Ok(_) => return publish,
+        match ingest.accept_and_answer(message).await {
+            Ok((_, answer)) => return (publish, answer),
             Err(error) => tracing::error!(%error, "a message could not be stored and is tried again"),
         }
         tokio::time::sleep(wait).await;

@@ -8,6 +8,7 @@
 //! - A *reading* is news, unless it is such a copy.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use songhe_adapter_core::{EventKind, Item};
 use songhe_kernel::{Db, Moment, Result};
@@ -24,7 +25,7 @@ const ECHO_S: i64 = 5;
 pub(crate) struct Conditions(HashMap<(DeviceId, EventKind), (bool, Moment)>);
 
 impl Conditions {
-    pub(crate) fn look_up(db: &mut Db, batch: &[Arrival], devices: &HashMap<String, Device>) -> Result<Self> {
+    pub(crate) fn look_up(db: &mut Db, batch: &[Arrival], devices: &HashMap<String, Arc<Device>>) -> Result<Self> {
         let mut asked: HashSet<DeviceId> = HashSet::new();
         let mut kinds: HashSet<&'static str> = HashSet::new();
         for arrival in batch {

@@ -41,14 +41,20 @@ pub(crate) async fn keep(db: &Database, arrival: Arc<Arrival>, error: Error) -> 
 fn call_anyway(tx: &mut Tx<'_>, arrival: &Arrival, device: &Device) {
     let once = tx.savepoint(|tx| {
         let id = arrival.message_id.as_str();
-        let mut fresh = inbox::Fresh::look_up(tx.db(), std::iter::once((device.id, id)))?;
-        let devices = HashMap::from([(device.serial.clone(), device.clone())]);
+        let claim = inbox::Claim {
+            device_id: device.id,
+            message_id: id.to_owned(),
+            received_at: arrival.received_at,
+            raw: Some(arrival.message.payload.clone()),
+        };
+        let mut seen = inbox::claim(tx.db(), &[claim])?;
+        let devices = HashMap::from([(device.serial.clone(), Arc::new(device.clone()))]);
         let mut conditions = news::Conditions::look_up(tx.db(), std::slice::from_ref(arrival), &devices)?;
-        let Some(items) = news::of(&mut conditions, arrival, device.id, fresh.seen_at(device.id, id)) else {
+        let Some(items) = news::of(&mut conditions, arrival, device.id, seen.at(device.id, id)) else {
             return Ok(());
         };
-        fresh.remember(device.id, id.to_owned(), arrival.received_at, Some(arrival.message.payload.clone()));
-        fresh.write(tx.db())?;
+        seen.acted(device.id, id, arrival.received_at);
+        seen.write(tx.db())?;
         call(tx, arrival, device, &items)
     });
     let all: Vec<&Item> = arrival.decoded.items.iter().collect();

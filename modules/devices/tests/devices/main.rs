@@ -4,6 +4,7 @@
 mod common;
 mod gateways;
 mod ingest;
+mod latest;
 mod register;
 mod rules;
 mod screens;

@@ -3,6 +3,8 @@
 //! diesel prepares such a statement anew each time. Parsing costs SQLite more than running it, and PostgreSQL a round
 //! trip: on the way of an emergency that is most of the time. With few values there are few texts, and they are kept.
 
+use std::marker::PhantomData;
+
 use diesel::backend::Backend;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -28,19 +30,67 @@ pub trait KeptExt: Sized {
     /// Runs an insert, update or delete that stays prepared. For those whose count of rows nobody asks for.
     fn run_kept<'query, Conn>(self, conn: &mut Conn) -> QueryResult<()>
     where
-        Statement<Self>: LoadQuery<'query, Conn, i32>,
+        Rowless<Kept<Self>>: LoadQuery<'query, Conn, i32>,
     {
-        Statement(self.kept(1)).load(conn).map(drop)
+        Rowless(self.kept(1)).load(conn).map(drop)
     }
 }
 
 impl<T> KeptExt for T {}
 
-/// A statement that answers no rows, run the way queries are: `execute` forgets what [`Kept`] says.
+/// A query or insert whose text is the same each time, known by the type `K`: diesel finds the prepared statement without
+/// writing the text again, which for a row of fifteen columns costs as much as storing it. See [`insert_rows!`].
 #[derive(Debug, Clone, Copy)]
-pub struct Statement<T>(Kept<T>);
+pub struct Fixed<K, T> {
+    query: T,
+    known_by: PhantomData<fn() -> K>,
+}
 
-impl<T, DB> QueryFragment<DB> for Statement<T>
+impl<K, T> Fixed<K, T> {
+    /// `K` is a type of this one place in the code, and the text of `query` depends on nothing.
+    pub fn new(query: T) -> Self {
+        Self { query, known_by: PhantomData }
+    }
+
+    /// Runs what answers no rows.
+    pub fn run<'query, Conn>(self, conn: &mut Conn) -> QueryResult<()>
+    where
+        Rowless<Self>: LoadQuery<'query, Conn, i32>,
+    {
+        Rowless(self).load(conn).map(drop)
+    }
+}
+
+impl<K, T, DB> QueryFragment<DB> for Fixed<K, T>
+where
+    DB: Backend,
+    T: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.query.walk_ast(pass)
+    }
+
+    fn is_safe_to_cache_prepared(&self, _: &DB) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
+impl<K: 'static, T> QueryId for Fixed<K, T> {
+    type QueryId = K;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<K, T: Query> Query for Fixed<K, T> {
+    type SqlType = T::SqlType;
+}
+
+impl<K, T, Conn> RunQueryDsl<Conn> for Fixed<K, T> {}
+
+/// A statement that answers no rows, run the way queries are: `execute` forgets that a statement is to be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Rowless<T>(T);
+
+impl<T, DB> QueryFragment<DB> for Rowless<T>
 where
     DB: Backend,
     T: QueryFragment<DB>,
@@ -54,16 +104,16 @@ where
     }
 }
 
-impl<T> QueryId for Statement<T> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
+impl<T: QueryId> QueryId for Rowless<T> {
+    type QueryId = T::QueryId;
+    const HAS_STATIC_QUERY_ID: bool = T::HAS_STATIC_QUERY_ID;
 }
 
-impl<T> Query for Statement<T> {
+impl<T> Query for Rowless<T> {
     type SqlType = Integer;
 }
 
-impl<T, Conn> RunQueryDsl<Conn> for Statement<T> {}
+impl<T, Conn> RunQueryDsl<Conn> for Rowless<T> {}
 
 impl<T, DB> QueryFragment<DB> for Kept<T>
 where
@@ -93,10 +143,13 @@ impl<T, Conn> RunQueryDsl<Conn> for Kept<T> {}
 
 /// Writes rows that belong together: on PostgreSQL by one statement, on SQLite, which has no round trips, each by the
 /// same prepared statement. `insert_rows!(db, rows, |values| diesel::insert_into(t::table).values(values))`
+///
+/// The rows' type says `treat_none_as_default_value = false`: the text does not depend on what is in a row.
 #[macro_export]
 macro_rules! insert_rows {
     ($db:expr, $rows:expr, |$values:ident| $statement:expr) => {{
-        use $crate::db::KeptExt as _;
+        // A type of this place alone.
+        enum Here {}
         let rows = $rows;
         match $db {
             $crate::db::Db::Pg(conn) if rows.len() > 1 => {
@@ -105,12 +158,12 @@ macro_rules! insert_rows {
             }
             $crate::db::Db::Pg(conn) => {
                 for $values in rows {
-                    $statement.run_kept(conn)?;
+                    $crate::db::Fixed::<Here, _>::new($statement).run(conn)?;
                 }
             }
             $crate::db::Db::Sqlite(conn) => {
                 for $values in rows {
-                    $statement.run_kept(conn)?;
+                    $crate::db::Fixed::<Here, _>::new($statement).run(conn)?;
                 }
             }
         }

@@ -26,7 +26,7 @@ use crate::error::{Error, Result, Text};
 use crate::ids::IdMaker;
 use crate::time::SharedClock;
 
-pub use kept::{Kept, KeptExt};
+pub use kept::{Fixed, Kept, KeptExt};
 pub use like::containing;
 pub use migrate::{Migrations, applied_versions, migrate, pending_versions, revert_all};
 pub use tx::Tx;

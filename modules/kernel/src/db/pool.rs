@@ -45,7 +45,8 @@ pub(super) fn connect(url: &str, role: Role) -> Result<Db> {
             match role {
                 Role::Read => conn.batch_execute("PRAGMA query_only=ON;")?,
                 // A thread of its own empties the log (see `writer`); this is for the rest that it never catches up with.
-                Role::Write => conn.batch_execute("PRAGMA wal_autocheckpoint=4000;")?,
+                // 64 MiB at most: the pages that a thousand devices' rows go to stay in memory.
+                Role::Write => conn.batch_execute("PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-65536;")?,
             }
             Ok(Db::Sqlite(conn))
         }
