@@ -123,7 +123,8 @@ pub async fn run(
     let (client, events) = AsyncClient::new(options, UNDER_WAY);
     let (arrived, arrivals) = mpsc::channel(UNDER_WAY);
     let generation = Arc::new(AtomicU64::new(0));
-    let acknowledging = tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), generation.clone()));
+    let acknowledging =
+        tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), generation.clone(), stop.clone()));
     let poll = poll(events, client, lane, ingest, db, state.clone(), arrived, generation);
     tokio::select! {
         () = poll => {}
@@ -191,6 +192,7 @@ async fn acknowledge(
     mut arrivals: mpsc::Receiver<(u64, Publish)>,
     ingest: Arc<Ingest>,
     generation: Arc<AtomicU64>,
+    stop: watch::Receiver<bool>,
 ) {
     let mut under_way = FuturesOrdered::new();
     let mut turns = Turns::default();
@@ -202,11 +204,11 @@ async fn acknowledge(
                     turns.0.clear();
                 }
                 let turn = (lane == Lane::Gateways).then(|| turns.take(&publish.topic));
-                let stored = tokio::spawn(in_turn(turn, store(ingest.clone(), publish)));
+                let stored = tokio::spawn(in_turn(turn, store(ingest.clone(), publish, stop.clone())));
                 under_way.push_back(async move { (born, stored.await) });
             }
             Some((born, stored)) = under_way.next(), if !under_way.is_empty() => {
-                let Ok(publish) = stored else { continue };
+                let Ok(Some(publish)) = stored else { continue };
                 tell_device(&client, lane, &ingest, &publish).await;
                 if born == generation.load(Ordering::SeqCst) && client.ack(&publish).await.is_err() {
                     return;
@@ -253,8 +255,9 @@ async fn tell_device(client: &AsyncClient, lane: Lane, ingest: &Ingest, publish:
     }
 }
 
-/// Tries until it is stored: the broker gives it again only after a reconnect.
-async fn store(ingest: Arc<Ingest>, publish: Publish) -> Publish {
+/// Tries until it is stored: the broker gives it again only after a reconnect. `None` when the connection has ended, and
+/// with it this server's turn: the broker gives it to whoever connects next.
+async fn store(ingest: Arc<Ingest>, publish: Publish, mut stop: watch::Receiver<bool>) -> Option<Publish> {
     let mut wait = Duration::from_millis(100);
     loop {
         let message = Message {
@@ -264,10 +267,13 @@ async fn store(ingest: Arc<Ingest>, publish: Publish) -> Publish {
             retained: publish.retain,
         };
         match ingest.accept(message).await {
-            Ok(_) => return publish,
+            Ok(_) => return Some(publish),
             Err(error) => tracing::error!(%error, "a message could not be stored and is tried again"),
         }
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stopping| *stopping) => return None,
+        }
         wait = (wait * 2).min(Duration::from_secs(5));
     }
 }
