@@ -55,7 +55,7 @@ impl Servers {
         sessions.dedup();
         let sessions_differ = sessions.len() > 1;
         let list = view.alive.into_iter().map(|server| Server {
-            ingest: holder == Some(server.number),
+            ingest: holder == Some(server.number) || (mode == MqttMode::Embedded && server.here),
             number: server.number,
             name: server.name,
             started_at: server.started_at,

@@ -36,7 +36,7 @@ pub struct LinkSettings {
     pub port: u16,
     pub username: String,
     pub password: String,
-    /// Stable over restarts: the broker keeps the session under it.
+    /// Stable over restarts, and the same at all servers, which take turns: the broker keeps the session under it.
     pub client_id: String,
 }
 

@@ -97,6 +97,13 @@ pub struct View {
     pub not_alone: bool,
 }
 
+impl View {
+    /// Whether this server is the one that tells what all of them see: the first of those that are alive.
+    pub fn speaks(&self) -> bool {
+        self.alive.first().is_none_or(|server| server.here)
+    }
+}
+
 /// What this server knows of the others, for whoever shows it or acts on it.
 #[derive(Debug)]
 pub struct Peers {
@@ -284,5 +291,36 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_alone_tells_nobody() {
+        let (orders, received) = mpsc::channel();
+        let together = Arc::new(AtomicBool::new(false));
+        let outbox = Outbox { together: together.clone(), orders };
+        outbox.put(&"incidents".into());
+        assert!(received.try_recv().is_err());
+        together.store(true, Ordering::Relaxed);
+        outbox.put(&"incidents".into());
+        assert!(matches!(received.try_recv().unwrap(), Order::Topic(topic) if &*topic == "incidents"));
+    }
+
+    #[test]
+    fn a_turn_is_over_before_its_lease_unless_it_is_renewed() {
+        let asked = Instant::now();
+        let ago = |ms: i64| asked.checked_sub(Duration::from_millis(ms.unsigned_abs())).unwrap();
+        assert!(Term::begin("a", 1, ago(LEASE_MS - MARGIN_MS - 1_000)).holds());
+        let term = Term::begin("a", 1, ago(LEASE_MS - MARGIN_MS));
+        assert!(!term.holds(), "another may begin {MARGIN_MS} ms later");
+        term.renewed(asked);
+        assert!(term.holds());
+        term.end();
+        assert!(!term.holds());
     }
 }
