@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use songhe_adapter_core::DeviceAdapter;
 use songhe_broker::{Broker, BrokerError, BrokerSettings};
-use songhe_devices::link::{self, Lane, LinkSettings, LinkState};
+use songhe_devices::link::{Lane, LinkSettings, LinkState};
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::http::{App, DemoAccount, HttpSettings, Parts};
 use songhe_kernel::runtime::{self, Opened, Runtime};
+use songhe_kernel::servers::{Intake, Introduction, Servers};
 use songhe_kernel::{Database, Module, Modules, SharedClock};
 use songhe_registry::{MyShifts, Panels, Registry};
 use tokio::sync::watch;
@@ -22,6 +23,7 @@ use crate::config::{Config, MqttMode};
 use crate::http::Listener;
 use crate::mqtt::{DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
 use crate::system::System;
+use crate::turns::Links;
 use crate::{migrations, tls};
 
 /// How many ports after the configured one are tried, where that is wanted.
@@ -30,6 +32,11 @@ const PORTS_TRIED: u16 = 50;
 /// Largest packet at the embedded broker: the inventory of a gateway with a hundred devices. Devices have less, see
 /// `src/mqtt.rs`.
 const MAX_PACKET_BYTES: usize = 1024 * 1024;
+
+/// Two servers on one database need one broker.
+const NOT_SHARED: &str = "Another Songhe is running on this database, and one of both has the embedded broker, which \
+                          cannot be shared. Stop it, or give all servers mqtt.mode = \"external\" and the same broker \
+                          (README.md, Several servers).";
 
 /// Why a server did not start, in a sentence for whoever started it.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +96,8 @@ pub struct Server {
     listener: Listener,
     broker: Option<Broker>,
     links: tokio::task::JoinSet<()>,
+    /// This one among others on the database; `None` on SQLite.
+    servers: Option<Servers>,
     runtime: Runtime,
     stop: watch::Sender<bool>,
     /// Held as long as the server runs.
@@ -198,6 +207,7 @@ impl Server {
         };
         let db = opened.db.clone();
         let socket = bind(config.server.listen, options.next_free_port)?;
+        let servers = join_servers(&opened, config, &socket).await?;
         let (stop, stopped) = watch::channel(false);
         let ingest = Ingest::start(db.clone(), adapters());
         let system = System::new(config);
@@ -215,6 +225,10 @@ impl Server {
             shutdown: stopped.clone(),
         })?;
         join_seams(&app).await?;
+        if let Some(servers) = &servers {
+            servers.follow(&app);
+            system.watch_peers(servers.peers());
+        }
         ensure_schedules(&db, modules.clone(), config.zone()?).await?;
         let runtime = Runtime::start(&opened, modules).await?;
         let mut links = tokio::task::JoinSet::new();
@@ -222,7 +236,12 @@ impl Server {
         let broker = match config.mqtt.mode {
             MqttMode::Embedded => Some(start_broker(&db, &ingest, config, options.next_free_port).await?),
             MqttMode::External => {
-                system.watch_links(start_links(&mut links, &db, &ingest, config, &stopped));
+                let shared = shared_links(&db, config);
+                system.watch_links(shared.states.clone());
+                match &servers {
+                    Some(servers) => links.spawn(shared.run_in_turns(servers.peers(), stopped.clone())),
+                    None => links.spawn(shared.run(ingest.clone(), stopped.clone())),
+                };
                 None
             }
             MqttMode::Off => None,
@@ -237,7 +256,20 @@ impl Server {
             .map_err(|error| StartError::Listen(config.server.listen, error))?;
         let url = format!("{scheme}://{}", listener.address);
         let mqtt = broker.as_ref().map(Broker::local_addr);
-        Ok(Self { app, db, ingest, url, mqtt, listener, broker, links, runtime, stop, _only_server: only_server })
+        Ok(Self {
+            app,
+            db,
+            ingest,
+            url,
+            mqtt,
+            listener,
+            broker,
+            links,
+            servers,
+            runtime,
+            stop,
+            _only_server: only_server,
+        })
     }
 
     /// Stops: streams end, then HTTP, then the broker, then the loops. Within 3 s, whatever hangs.
@@ -251,8 +283,19 @@ impl Server {
                     broker.stop().await;
                 }
             };
-            tokio::join!(self.listener.stop(), broker, self.runtime.stop());
-            links.shutdown().await;
+            // The links end by themselves and first, so that another server takes their turn at once.
+            let taken_over = async {
+                let ended = async { while links.join_next().await.is_some() {} };
+                let _ = tokio::time::timeout(Duration::from_secs(1), ended).await;
+                links.shutdown().await;
+                if let Some(servers) = &self.servers {
+                    servers.hand_over();
+                }
+            };
+            tokio::join!(self.listener.stop(), broker, self.runtime.stop(), taken_over);
+            if let Some(servers) = self.servers {
+                servers.leave().await;
+            }
         };
         if tokio::time::timeout(Duration::from_millis(2_800), orderly).await.is_err() {
             tracing::warn!("not everything ended in time; what was under way is in the database");
@@ -344,13 +387,25 @@ async fn start_broker(
     Err(StartError::PortInUse(config.mqtt.listen))
 }
 
-fn start_links(
-    links: &mut tokio::task::JoinSet<()>,
-    db: &Database,
-    ingest: &Arc<Ingest>,
-    config: &Config,
-    stopped: &watch::Receiver<bool>,
-) -> Vec<(Lane, Arc<LinkState>)> {
+/// Makes this server known to the others on its database.
+async fn join_servers(opened: &Opened, config: &Config, socket: &TcpListener) -> Result<Option<Servers>, StartError> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { config.server.listen.ip().to_string() } else { host.trim().to_owned() };
+    let port = socket.local_addr().map_or(config.server.listen.port(), |address| address.port());
+    let (intake, mqtt_session) = match config.mqtt.mode {
+        MqttMode::Embedded => (Intake::Own, String::new()),
+        MqttMode::External => (Intake::Shared, config.mqtt.client_id.clone()),
+        MqttMode::Off => (Intake::None, String::new()),
+    };
+    let who = Introduction { name: format!("{host}:{port}"), intake, mqtt_session };
+    match Servers::join(opened, &config.database.url, who).await {
+        Err(songhe_kernel::Error::Conflict(_)) => Err(StartError::Other(NOT_SHARED.into())),
+        joined => Ok(joined?),
+    }
+}
+
+/// Every connection to an external broker.
+fn shared_links(db: &Database, config: &Config) -> Links {
     let settings = LinkSettings {
         host: config.mqtt.host.clone(),
         port: config.mqtt.port,
@@ -358,15 +413,9 @@ fn start_links(
         password: config.mqtt.password.clone(),
         client_id: config.mqtt.client_id.clone(),
     };
-    let mut states = Vec::new();
     let gateways = adapters().iter().any(|adapter| adapter.manifest().gateways);
-    for lane in [Lane::Emergency, Lane::Telemetry, Lane::Gateways] {
-        if lane == Lane::Gateways && !gateways {
-            continue;
-        }
-        let state = Arc::new(LinkState::default());
-        states.push((lane, state.clone()));
-        links.spawn(link::run(settings.clone(), lane, ingest.clone(), db.clone(), state, stopped.clone()));
-    }
-    states
+    let lanes = [Lane::Emergency, Lane::Telemetry, Lane::Gateways];
+    let states = lanes.into_iter().filter(|lane| *lane != Lane::Gateways || gateways);
+    let states = states.map(|lane| (lane, Arc::new(LinkState::default()))).collect();
+    Links { settings, db: db.clone(), states }
 }

@@ -112,7 +112,7 @@ pub struct Mqtt {
     pub username: String,
     /// External: its password.
     pub password: String,
-    /// External: stable over restarts, different for each server.
+    /// External: stable over restarts, the same at all servers on one database.
     pub client_id: String,
 }
 

@@ -12,3 +12,4 @@ pub mod migrations;
 mod mqtt;
 mod system;
 pub mod tls;
+mod turns;

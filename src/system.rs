@@ -6,6 +6,7 @@
 mod alarm;
 mod purge;
 mod queries;
+mod servers;
 mod state;
 mod transport;
 mod watch;
@@ -20,6 +21,7 @@ use songhe_devices::link::{Lane, LinkState};
 use songhe_kernel::http::{Access, ApiDoc, Ctx, Menu, Route, Section};
 use songhe_kernel::identity::{Permission, Role, Scope};
 use songhe_kernel::schedules::Schedule;
+use songhe_kernel::servers::Peers;
 use songhe_kernel::{
     EffectId, Error, FacilityId, Manifest, Module, Result, Timer, Tx, define_id, effects, events, timers,
 };
@@ -70,6 +72,8 @@ struct Facts {
     started: Instant,
     /// Empty without a broker, and until it runs.
     transport: OnceLock<Transport>,
+    /// Empty on SQLite.
+    peers: OnceLock<Arc<Peers>>,
 }
 
 /// The module "system".
@@ -84,6 +88,7 @@ impl System {
             external: format!("{}:{}", config.mqtt.host, config.mqtt.port),
             started: Instant::now(),
             transport: OnceLock::new(),
+            peers: OnceLock::new(),
         };
         Arc::new(Self { facts: Arc::new(facts) })
     }
@@ -91,6 +96,11 @@ impl System {
     /// Shows the figures of the embedded broker, known once it runs. The first call counts.
     pub(crate) fn watch_broker(&self, publisher: songhe_broker::Publisher, address: SocketAddr) {
         let _ = self.facts.transport.set(Transport::Embedded { publisher, address });
+    }
+
+    /// Shows the servers on this database. The first call counts.
+    pub(crate) fn watch_peers(&self, peers: Arc<Peers>) {
+        let _ = self.facts.peers.set(peers);
     }
 
     /// Shows the connections to an external broker. The first call counts.

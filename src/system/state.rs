@@ -9,6 +9,7 @@ use songhe_kernel::http::Ctx;
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Database, EffectId, FacilityId, Moment, Result};
 
+use super::servers::Servers;
 use super::transport::{Adapter, Broker, adapters};
 use super::{Facts, READ, RetryId, queries, reaches, words};
 
@@ -55,6 +56,8 @@ pub(super) struct State {
     retries: Vec<Retry>,
     pub(super) adapters: Vec<Adapter>,
     pub(super) broker: Broker,
+    /// Those that share this database; `null` on SQLite, where there is one.
+    pub(super) servers: Option<Servers>,
     /// Live pages and programs that hold a stream open.
     pub(super) streams: usize,
     pub(super) streams_with_sound: i64,
@@ -239,6 +242,7 @@ impl State {
             retries: rows.retries.into_iter().map(Retry::of).collect(),
             adapters: adapters(ctx, &rows.messages, &rows.heard, &rows.quarantined),
             broker,
+            servers: facts.peers.get().map(|peers| Servers::of(peers.view(), facts.mode)),
             streams: ctx.app().live.open_streams(),
             streams_with_sound: rows.boards,
         })

@@ -44,7 +44,10 @@ pub(super) struct Broker {
     pub(super) withheld: u64,
     /// Of QoS 0 and wills, that could not be taken.
     pub(super) lost: u64,
+    /// Those of the server that answers; none while another one takes device messages.
     pub(super) links: Vec<Link>,
+    /// Another server takes device messages.
+    pub(super) waits: bool,
     /// In the reader's language.
     pub(super) note: Option<String>,
 }
@@ -121,6 +124,7 @@ impl Broker {
             withheld: 0,
             lost: 0,
             links: Vec::new(),
+            waits: false,
             note: None,
         };
         match facts.transport.get() {
@@ -154,11 +158,15 @@ impl Broker {
                     })
                     .collect();
                 let whole = links.iter().all(|link| link.connected);
+                // Another server's turn: then its connections count, not those of this one.
+                let waits =
+                    facts.peers.get().is_some_and(|peers| peers.view().holder.is_some_and(|holder| !holder.here));
                 Self {
                     address: facts.external.clone(),
-                    status: if whole { Health::Ok } else { Health::Fail },
+                    status: if waits || whole { Health::Ok } else { Health::Fail },
                     received: links.iter().map(|link| link.received).sum(),
-                    links,
+                    links: if waits { Vec::new() } else { links },
+                    waits,
                     ..off
                 }
             }

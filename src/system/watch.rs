@@ -20,7 +20,9 @@ impl System {
             if let Err(error) = self.look(&db).await {
                 tracing::warn!(%error, "the server's figures could not be read");
             }
-            if let Err(error) = alarm.look(&db).await {
+            // One of several servers tells it, or an operator would be called twice.
+            let speaks = self.facts.peers.get().is_none_or(|peers| peers.view().speaks());
+            if speaks && let Err(error) = alarm.look(&db).await {
                 tracing::error!(%error, "what an operator has to decide could not be told");
             }
             db.signal(MODULE);

@@ -39,6 +39,11 @@ fn attention(state: &State) -> Vec<Text> {
         };
         tell(!link.connected, Text::key(key));
     }
+    if let Some(servers) = &state.servers {
+        tell(servers.ingest.is_none() && servers.shares_broker, Text::key("system-attention-no-holder"));
+        tell(servers.not_alone, Text::key("system-attention-not-alone"));
+        tell(servers.sessions_differ, Text::key("system-attention-sessions"));
+    }
     for queue in state.queues.iter().filter(|queue| queue.name.starts_with("write")) {
         tell(queue.status != Health::Ok, Text::key("system-attention-writes").arg("n", queue.depth));
     }
@@ -112,6 +117,9 @@ pub(super) fn broker_note(ctx: &Ctx, broker: &Broker) -> Option<String> {
         };
         let said: Vec<String> = broker.links.iter().map(|link| one(link.lane, link.connected)).collect();
         return Some(said.join(" "));
+    }
+    if broker.waits {
+        return Some(ctx.say(&Text::key("system-broker-waits")));
     }
     let refusals = [
         ("system-broker-refused-sign-ins", broker.refused_sign_ins),

@@ -29,6 +29,11 @@ impl Api {
         Self { client, base: base.to_owned(), token }
     }
 
+    /// The same session at another server.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)

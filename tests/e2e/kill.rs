@@ -119,7 +119,7 @@ async fn kill_under_load(db: TestDb, kills: u32, wiring: impl FnOnce(&crate::wor
 }
 
 /// Sends, and repeats each message until it is acknowledged; now and then one that was acknowledged before.
-async fn device(
+pub async fn device(
     button: Button,
     mut rng: StdRng,
     pace: Duration,

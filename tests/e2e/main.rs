@@ -3,6 +3,7 @@
 //! - `sos`: from a button to an incident and the stream, whatever is sent and however often
 //! - `ladder`: who is told when, across clocks that step and servers that die
 //! - `kill`: SIGKILL at random moments under load
+//! - `servers`, `servers_load`: two servers on one PostgreSQL and one Mosquitto
 //! - `decode`: the installer's look at a message
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
@@ -19,6 +20,8 @@ mod ladder_clock;
 mod migrations;
 mod mqtt;
 mod routes;
+mod servers;
+mod servers_load;
 mod sos;
 mod sos_hostile;
 mod sql;

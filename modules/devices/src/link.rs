@@ -39,7 +39,7 @@ pub struct LinkSettings {
     pub port: u16,
     pub username: String,
     pub password: String,
-    /// Stable over restarts: the broker keeps the session under it.
+    /// Stable over restarts, and the same at all servers, which take turns: the broker keeps the session under it.
     pub client_id: String,
 }
 
@@ -126,7 +126,8 @@ pub async fn run(
     let (client, events) = AsyncClient::new(options, REQUESTS);
     let (arrived, arrivals) = mpsc::channel(UNDER_WAY);
     let generation = Arc::new(AtomicU64::new(0));
-    let acknowledging = tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), generation.clone()));
+    let acknowledging =
+        tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), generation.clone(), stop.clone()));
     let poll = poll(events, client, lane, ingest, db, state.clone(), arrived, generation);
     tokio::select! {
         () = poll => {}
@@ -194,6 +195,7 @@ async fn acknowledge(
     mut arrivals: mpsc::Receiver<(u64, Publish)>,
     ingest: Arc<Ingest>,
     generation: Arc<AtomicU64>,
+    stop: watch::Receiver<bool>,
 ) {
     let mut under_way = FuturesOrdered::new();
     let mut turns = Turns::default();
@@ -205,11 +207,11 @@ async fn acknowledge(
                     turns.0.clear();
                 }
                 let turn = (lane == Lane::Gateways).then(|| turns.take(&publish.topic));
-                let stored = tokio::spawn(in_turn(turn, store(ingest.clone(), publish)));
+                let stored = tokio::spawn(in_turn(turn, store(ingest.clone(), publish, stop.clone())));
                 under_way.push_back(async move { (born, stored.await) });
             }
             Some((born, stored)) = under_way.next(), if !under_way.is_empty() => {
-                let Ok((publish, answer)) = stored else { continue };
+                let Ok(Some((publish, answer))) = stored else { continue };
                 tell_device(&client, answer).await;
                 if born == generation.load(Ordering::SeqCst) && client.ack(&publish).await.is_err() {
                     return;
@@ -255,8 +257,9 @@ async fn tell_device(client: &AsyncClient, answer: Option<Outbound>) {
     }
 }
 
-/// Tries until it is stored: the broker gives it again only after a reconnect.
-async fn store(ingest: Arc<Ingest>, publish: Publish) -> (Publish, Option<Outbound>) {
+/// Tries until it is stored: the broker gives it again only after a reconnect. `None` when the connection has ended, and
+/// with it this server's turn: the broker gives it to whoever connects next.
+async fn store(ingest: Arc<Ingest>, publish: Publish, mut stop: watch::Receiver<bool>) -> Option<(Publish, Option<Outbound>)> {
     let mut wait = Duration::from_millis(100);
     loop {
         let message = Message {
@@ -266,10 +269,13 @@ async fn store(ingest: Arc<Ingest>, publish: Publish) -> (Publish, Option<Outbou
             retained: publish.retain,
         };
         match ingest.accept_and_answer(message).await {
-            Ok((_, answer)) => return (publish, answer),
+            Ok((_, answer)) => return Some((publish, answer)),
             Err(error) => tracing::error!(%error, "a message could not be stored and is tried again"),
         }
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stopping| *stopping) => return None,
+        }
         wait = (wait * 2).min(Duration::from_secs(5));
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::gateways;
 
-/// Another server on the same database may have changed it, and its signals do not come here.
+/// Another server on the same database may have changed it, and its signals may be lost.
 const KEPT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Whereabouts {
@@ -30,7 +30,7 @@ impl Kept {
     fn current(&mut self) -> Option<Arc<Directory>> {
         loop {
             match self.signals.try_recv() {
-                Ok(signal) if &*signal.topic != gateways::TOPIC => {}
+                Ok(signal) if &*signal.topic != gateways::TOPIC && !signal.is_gap() => {}
                 Ok(_) | Err(TryRecvError::Lagged(_)) => self.directory = None,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }

@@ -16,13 +16,15 @@ const FORGET_AFTER_S: i64 = 3_600;
 /// A board of the caller's says whether it can be heard. `tab` tells apart those that share a stream.
 ///
 /// # Errors
-/// `Conflict` when the stream is not open at this server, or not theirs.
+/// `Conflict` when the stream is open at no server, or not theirs.
 pub(crate) async fn say(ctx: &Ctx, stream: StreamId, tab: Option<&str>, sound_on: bool) -> Result<()> {
     let key = tab.map_or_else(|| stream.to_string(), |tab| format!("{stream}:{tab}"));
     let (app, user) = (ctx.app().clone(), ctx.caller().user_id);
-    // Looked at within the transaction: a stream that ends after it is forgotten after it.
+    ctx.app().live.settle().await;
+    // Looked at within the transaction: a stream that ends after it is forgotten after it. The browser may speak to
+    // another server than the one that holds its stream.
     let word = move |tx: &mut Tx<'_>| {
-        if !app.live.is_open(&stream, user) {
+        if !app.live.is_open(tx.db(), &stream, user)? {
             return Err(Error::conflict("incidents-error-no-stream"));
         }
         seen(tx, &key, user, sound_on)

@@ -141,7 +141,7 @@ fn claim(tx: &mut Tx<'_>, instance: &str) -> Result<Vec<Effect>> {
 }
 
 /// Records what came of an attempt and tells the module, in one transaction.
-fn record(tx: &mut Tx<'_>, modules: &Modules, sent: &Effect, result: &Sent) -> Result<()> {
+fn record(tx: &mut Tx<'_>, modules: &Modules, me: &str, sent: &Effect, result: &Sent) -> Result<()> {
     let now = tx.now();
     let attempts = sent.attempts + 1;
     let next_at = now.plus_seconds(crate::events::backoff_s(sent.attempts).min(MAX_BACKOFF_S));
@@ -151,11 +151,12 @@ fn record(tx: &mut Tx<'_>, modules: &Modules, sent: &Effect, result: &Sent) -> R
         Sent::TryAgain(why) if next_at > sent.valid_until => Outcome::Expired(why.clone()),
         Sent::TryAgain(why) => Outcome::Delayed(why.clone()),
     };
-    settle(tx, sent.id, attempts, next_at, &outcome)?;
-    tell(tx, modules, sent, &outcome)
+    if settle(tx, me, sent.id, attempts, next_at, &outcome)? { tell(tx, modules, sent, &outcome) } else { Ok(()) }
 }
 
-fn settle(tx: &mut Tx<'_>, id: EffectId, attempts: i32, next_at: Moment, outcome: &Outcome) -> Result<()> {
+/// False when the lease ran out and somebody else took it, whose outcome counts: one that says late what came of its
+/// attempt must not have a message sent again that was delivered meanwhile.
+fn settle(tx: &mut Tx<'_>, me: &str, id: EffectId, attempts: i32, next_at: Moment, outcome: &Outcome) -> Result<bool> {
     let now = tx.now();
     let (status, error) = match outcome {
         Outcome::Delivered => ("delivered", None),
@@ -163,7 +164,8 @@ fn settle(tx: &mut Tx<'_>, id: EffectId, attempts: i32, next_at: Moment, outcome
         Outcome::Failed(why) => ("failed", Some(why)),
         Outcome::Expired(why) => ("expired", Some(why)),
     };
-    diesel::update(effect::table.find(id.0))
+    let mine = effect::table.find(id.0).filter(effect::leased_by.eq(me).and(effect::status.eq("queued")));
+    let settled = diesel::update(mine)
         .set((
             effect::status.eq(status),
             effect::attempts.eq(attempts),
@@ -174,7 +176,7 @@ fn settle(tx: &mut Tx<'_>, id: EffectId, attempts: i32, next_at: Moment, outcome
             effect::done_at.eq((status != "queued").then_some(now)),
         ))
         .execute(tx.db())?;
-    Ok(())
+    Ok(settled == 1)
 }
 
 fn tell(tx: &mut Tx<'_>, modules: &Modules, effect: &Effect, outcome: &Outcome) -> Result<()> {
@@ -185,18 +187,17 @@ fn tell(tx: &mut Tx<'_>, modules: &Modules, effect: &Effect, outcome: &Outcome) 
 }
 
 /// Expired before an attempt was made (the server was down, say): reported, not sent.
-fn expire(tx: &mut Tx<'_>, modules: &Modules, late: &Effect) -> Result<()> {
+fn expire(tx: &mut Tx<'_>, modules: &Modules, me: &str, late: &Effect) -> Result<()> {
     let outcome = Outcome::Expired("not sent before it lost its meaning".into());
     let now = tx.now();
-    settle(tx, late.id, late.attempts, now, &outcome)?;
-    tell(tx, modules, late, &outcome)
+    if settle(tx, me, late.id, late.attempts, now, &outcome)? { tell(tx, modules, late, &outcome) } else { Ok(()) }
 }
 
-async fn deliver(db: Database, modules: Modules, sender: Option<Arc<dyn EffectSender>>, effect: Effect) {
+async fn deliver(db: Database, modules: Modules, me: String, sender: Option<Arc<dyn EffectSender>>, effect: Effect) {
     let id = effect.id;
     let late = effect.valid_until < db.clock().now();
     let stored = if late {
-        db.write(move |tx| expire(tx, &modules, &effect)).await
+        db.write(move |tx| expire(tx, &modules, &me, &effect)).await
     } else {
         let result = match sender {
             Some(sender) => sender.send(effect.clone()).await,
@@ -205,7 +206,7 @@ async fn deliver(db: Database, modules: Modules, sender: Option<Arc<dyn EffectSe
         if result != Sent::Delivered {
             tracing::warn!(effect = %id, kind = effect.kind, ?result, "effect not delivered");
         }
-        db.write(move |tx| record(tx, &modules, &effect, &result)).await
+        db.write(move |tx| record(tx, &modules, &me, &effect, &result)).await
     };
     if let Err(error) = stored {
         // The lease runs out and it is sent again: the peer knows its id.
@@ -237,7 +238,7 @@ pub(crate) async fn run(
         let full = claimed.len() as i64 == BATCH;
         for effect in claimed {
             let sender = senders.iter().find(|sender| sender.kind() == effect.kind).cloned();
-            under_way.spawn(deliver(db.clone(), modules.clone(), sender, effect));
+            under_way.spawn(deliver(db.clone(), modules.clone(), instance.clone(), sender, effect));
         }
         // One slow peer must not hold the others: deliveries run on while the next ones are claimed.
         while under_way.len() >= 4 * BATCH as usize {

@@ -114,10 +114,15 @@ impl Error {
         use diesel::result::{DatabaseErrorKind, Error as Diesel};
         match self {
             Self::Database(Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
-            Self::Database(Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _)) => true,
+            Self::Database(Diesel::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _,
+            )) => true,
             Self::Database(Diesel::DatabaseError(_, info)) => {
                 let message = info.message();
-                message.contains("database is locked") || message.contains("deadlock detected")
+                ["database is locked", "deadlock detected", "terminating connection"]
+                    .iter()
+                    .any(|sign| message.contains(sign))
             }
             _ => false,
         }

@@ -180,12 +180,13 @@ pub fn settle_epoch(tx: &mut Tx<'_>) -> Result<i64> {
         Ok(meta::table.find(name).select(meta::value).first(tx.db()).optional()?)
     };
     let epoch: i64 = stored(tx, "epoch")?.and_then(|text| text.parse().ok()).unwrap_or(1);
+    // Looked at first: another server may be writing, and what it commits after this has higher ids than ours.
+    let highest: Option<i64> =
+        event::table.filter(event::epoch.eq(epoch)).select(diesel::dsl::max(event::xid)).first(tx.db())?;
     let Some((cluster, current)) = cluster(tx.db())? else {
         put_meta(tx, "epoch", &epoch.to_string())?;
         return Ok(epoch);
     };
-    let highest: Option<i64> =
-        event::table.filter(event::epoch.eq(epoch)).select(diesel::dsl::max(event::xid)).first(tx.db())?;
     let moved = stored(tx, "cluster")?.is_some_and(|known| known != cluster);
     let epoch = if moved || highest.is_some_and(|xid| xid >= current) { epoch + 1 } else { epoch };
     put_meta(tx, "epoch", &epoch.to_string())?;
@@ -229,6 +230,7 @@ pub(crate) fn subscribe(tx: &mut Tx<'_>, module: &str) -> Result<()> {
         subscription::table.find(module).select(subscription::module).first(tx.db()).optional()?;
     if known.is_none() {
         let epoch = tx.epoch();
+        use crate::db::BothExt;
         let start = head(tx.db(), epoch)?;
         diesel::insert_into(subscription::table)
             .values((
@@ -237,6 +239,9 @@ pub(crate) fn subscribe(tx: &mut Tx<'_>, module: &str) -> Result<()> {
                 subscription::xid.eq(start.xid),
                 subscription::seq.eq(start.seq),
             ))
+            // Another server may start at the same moment.
+            .on_conflict_do_nothing()
+            .both()
             .execute(tx.db())?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 //!
 //! - [`db`]: one query for SQLite and PostgreSQL, transactions, the writer thread, migrations
 //! - [`events`], [`timers`], [`schedules`], [`effects`]: what cannot be forgotten, as rows
+//! - [`servers`]: several of them on one database
 //! - [`module`]: the seam at which shared modules and scenarios join
 //! - [`identity`]: accounts, sessions, roles, and who may see what
 //! - [`http`]: the route table from which HTTP, OpenAPI, menu and tests are made; pages, API and streams
@@ -22,6 +23,7 @@ pub mod pages;
 pub mod runtime;
 pub mod schedules;
 pub mod schema;
+pub mod servers;
 pub mod time;
 pub mod timers;
 

@@ -100,8 +100,12 @@ async fn renew_number(db: Database, instance: String, mut stop: watch::Receiver<
                     .execute(tx.db())?)
             })
             .await;
-        if let Err(error) = renewed {
-            tracing::error!(%error, "server number not renewed");
+        match renewed {
+            Ok(0) if !over => {
+                tracing::error!("another server took this one's number while it was silent: restart this one");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "server number not renewed"),
         }
     }
 }

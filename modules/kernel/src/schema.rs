@@ -7,6 +7,29 @@ diesel::table! {
     server_lease (number) { number -> SmallInt, instance -> Text, leased_until_ms -> BigInt, }
 }
 diesel::table! {
+    server (instance) {
+        instance -> Text,
+        number -> SmallInt,
+        name -> Text,
+        mqtt_session -> Text,
+        started_ms -> BigInt,
+        beat_ms -> BigInt,
+    }
+}
+diesel::table! {
+    server_duty (duty) {
+        duty -> Text,
+        instance -> Nullable<Text>,
+        number -> SmallInt,
+        token -> BigInt,
+        since_ms -> BigInt,
+        until_ms -> BigInt,
+    }
+}
+diesel::table! {
+    open_stream (stream, instance) { stream -> Text, instance -> Text, user_id -> BigInt, }
+}
+diesel::table! {
     module_enabled (module, facility_id) { module -> Text, facility_id -> BigInt, enabled_at -> Timestamp, }
 }
 diesel::table! {

@@ -136,6 +136,7 @@ impl Reader {
             match tokio::time::timeout_at(look_at, self.signals.recv()).await {
                 Err(_) | Ok(Err(RecvError::Lagged(_))) => return Some(Vec::new()),
                 Ok(Err(RecvError::Closed)) => return None,
+                Ok(Ok(signal)) if signal.is_gap() => return Some(Vec::new()),
                 Ok(Ok(signal)) => {
                     if let Some(named) = story::changed(&signal.topic) {
                         let mut all = vec![named];

@@ -12,8 +12,8 @@ mod tx;
 mod writer;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -24,11 +24,13 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::error::{Error, Result, Text};
 use crate::ids::IdMaker;
+use crate::servers::Outbox;
 use crate::time::SharedClock;
 
 pub use kept::{Fixed, Kept, KeptExt};
 pub use like::containing;
 pub use migrate::{Migrations, applied_versions, migrate, pending_versions, revert_all};
+pub(crate) use pool::{line_to, session_name};
 pub use tx::Tx;
 pub use writer::WriterStats;
 
@@ -139,6 +141,20 @@ pub struct Signal {
     pub version: u64,
 }
 
+impl Signal {
+    /// Signals of other servers were lost: everything may have changed.
+    pub fn is_gap(&self) -> bool {
+        self.topic.is_empty()
+    }
+}
+
+/// Asked first in every transaction of a [`Database::fenced`] handle.
+pub trait Fence: Send + Sync + 'static {
+    /// # Errors
+    /// `Unavailable` when nothing may be written any more on its behalf.
+    fn check(&self, db: &mut Db) -> Result<()>;
+}
+
 /// Wakes the background loops after a commit that gave them work.
 #[derive(Debug, Default)]
 pub struct Wakes {
@@ -156,13 +172,23 @@ pub(crate) struct Shared {
     pub(crate) wakes: Wakes,
     signals: broadcast::Sender<Signal>,
     versions: AtomicU64,
+    /// To other servers; empty where there can be none.
+    outbox: OnceLock<Outbox>,
 }
 
 impl Shared {
     fn signal(&self, topic: &str) {
+        let topic: Arc<str> = topic.into();
+        self.signal_here(topic.clone());
+        if let Some(outbox) = self.outbox.get() {
+            outbox.put(&topic);
+        }
+    }
+
+    fn signal_here(&self, topic: Arc<str>) {
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
         // No receiver is no error: nobody has a page open.
-        let _ = self.signals.send(Signal { topic: topic.into(), version });
+        let _ = self.signals.send(Signal { topic, version });
     }
 
     pub(crate) fn committed(&self, after: &tx::AfterCommit) {
@@ -201,6 +227,7 @@ struct Inner {
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
+    fence: Option<Arc<dyn Fence>>,
 }
 
 const EMERGENCY_CONNECTIONS: u32 = 3;
@@ -217,6 +244,7 @@ impl Database {
             wakes: Wakes::default(),
             signals,
             versions: AtomicU64::new(1),
+            outbox: OnceLock::new(),
         });
         let connections = settings.connections.max(1);
         let lanes = match kind {
@@ -229,8 +257,8 @@ impl Database {
                 readers: pool::open(&settings.url, pool::Role::Read, connections)?,
             },
             Kind::Postgres => Lanes::Postgres {
-                main: pool::open(&settings.url, pool::Role::Write, connections)?,
-                emergency: pool::open(&settings.url, pool::Role::Write, EMERGENCY_CONNECTIONS)?,
+                main: pool::open_for(&settings.url, server_number, connections)?,
+                emergency: pool::open_for(&settings.url, server_number, EMERGENCY_CONNECTIONS)?,
             },
         };
         let permits = connections as usize;
@@ -244,7 +272,29 @@ impl Database {
                 emergency_permits: Semaphore::new(EMERGENCY_CONNECTIONS as usize),
                 gauges: RwLock::default(),
             }),
+            fence: None,
         })
+    }
+
+    /// The same database, for writing only as long as the fence lets pass.
+    #[must_use]
+    pub fn fenced(&self, fence: Arc<dyn Fence>) -> Self {
+        Self { inner: self.inner.clone(), fence: Some(fence) }
+    }
+
+    /// From now on other servers are told of signals too. The first call counts.
+    pub(crate) fn send_signals_by(&self, outbox: Outbox) {
+        let _ = self.inner.shared.outbox.set(outbox);
+    }
+
+    /// Another server's signal.
+    pub(crate) fn signal_here(&self, topic: &str) {
+        self.inner.shared.signal_here(topic.into());
+    }
+
+    /// See [`Signal::is_gap`].
+    pub(crate) fn signal_gap(&self) {
+        self.signal_here("");
     }
 
     pub fn kind(&self) -> Kind {
@@ -342,6 +392,13 @@ impl Database {
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
     {
+        let fence = self.fence.clone();
+        let f = move |tx: &mut Tx<'_>| {
+            if let Some(fence) = &fence {
+                fence.check(tx.db())?;
+            }
+            f(tx)
+        };
         match &self.inner.lanes {
             Lanes::Sqlite { writer, .. } => writer.run(emergency, f).await,
             Lanes::Postgres { .. } => {

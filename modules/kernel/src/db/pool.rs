@@ -19,6 +19,8 @@ pub(super) enum Role {
 pub(super) struct Manager {
     url: String,
     role: Role,
+    /// Whose sessions they are; `None` on SQLite.
+    server: Option<i16>,
 }
 
 /// A pooled connection that remembers that its peer is gone.
@@ -55,7 +57,9 @@ pub(super) fn connect(url: &str, role: Role) -> Result<Db> {
                 tracing::warn!(%error, "PostgreSQL does not answer");
                 Error::Unavailable(Text::key("error-database-unreachable"))
             })?;
-            conn.batch_execute("SET TIME ZONE 'UTC'")?;
+            // A server that hangs in the middle of a transaction must not keep its locks from the others. No transaction
+            // waits for anything but the database, for 50 ms at most.
+            conn.batch_execute("SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '5s'")?;
             Ok(Db::Pg(conn))
         }
     }
@@ -66,7 +70,11 @@ impl r2d2::ManageConnection for Manager {
     type Error = ConnectError;
 
     fn connect(&self) -> Result<Slot, ConnectError> {
-        let db = connect(&self.url, self.role).map_err(|error| ConnectError(error.to_string()))?;
+        let wrong = |error: Error| ConnectError(error.to_string());
+        let mut db = connect(&self.url, self.role).map_err(wrong)?;
+        if let (Db::Pg(conn), Some(server)) = (&mut db, self.server) {
+            name_session(conn, server).map_err(wrong)?;
+        }
         Ok(Slot { db, broken: false })
     }
 
@@ -81,14 +89,47 @@ impl r2d2::ManageConnection for Manager {
     }
 }
 
+/// How the sessions of a server are called in `pg_stat_activity`.
+pub(crate) fn session_name(server: i16) -> String {
+    format!("songhe-{server}")
+}
+
+fn name_session(conn: &mut PgConnection, server: i16) -> Result<()> {
+    Ok(conn.batch_execute(&format!("SET application_name = '{}'", session_name(server)))?)
+}
+
+/// A server's own connection to PostgreSQL outside the pools, which notices within seconds that nobody answers.
+pub(crate) fn line_to(url: &str, server: i16) -> Result<PgConnection> {
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let url = format!(
+        "{url}{joint}connect_timeout=5&tcp_user_timeout=5000&keepalives_idle=2&keepalives_interval=1&keepalives_count=3"
+    );
+    match connect(&url, Role::Write)? {
+        Db::Pg(mut conn) => {
+            name_session(&mut conn, server)?;
+            Ok(conn)
+        }
+        Db::Sqlite(_) => Err(Error::internal("not a PostgreSQL database")),
+    }
+}
+
+/// Connections to PostgreSQL that are a server's.
+pub(super) fn open_for(url: &str, server: u16, size: u32) -> Result<Pool> {
+    build(Manager { url: url.to_owned(), role: Role::Write, server: Some(server.cast_signed()) }, size)
+}
+
 pub(super) fn open(url: &str, role: Role, size: u32) -> Result<Pool> {
+    build(Manager { url: url.to_owned(), role, server: None }, size)
+}
+
+fn build(manager: Manager, size: u32) -> Result<Pool> {
     r2d2::Pool::builder()
         .max_size(size)
         .min_idle(Some(1))
         .connection_timeout(Duration::from_secs(5))
         // A round trip for each look-up is too dear; a dead connection shows itself at its first statement.
         .test_on_check_out(false)
-        .build(Manager { url: url.to_owned(), role })
+        .build(manager)
         .map_err(|error| {
             tracing::error!(%error, "no database connection");
             Error::Unavailable(Text::key("error-database-unreachable"))

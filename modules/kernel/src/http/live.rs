@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::web::Bytes;
@@ -16,16 +16,17 @@ use futures_util::{Stream, StreamExt, future, stream};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::visitor::session_token;
 use super::{App, Ctx};
-use crate::db::Signal;
+use crate::db::{Db, Signal};
 use crate::error::{Error, Result, Text};
 use crate::identity::{Caller, Scope, SessionId, SessionKind, SessionToken, find_caller, touch_session};
 use crate::ids::{FacilityId, UserId};
+use crate::servers::{Roll, is_open_anywhere};
 
 const MAX_STREAMS: usize = 2_000;
 /// One account does not take everybody's places.
@@ -40,6 +41,8 @@ const PROBE: Duration = Duration::from_secs(2);
 const RECHECK: Duration = Duration::from_secs(15);
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY: &str = "retry: 2000\n\n";
+/// How long a stream waits until other servers know of it.
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +113,8 @@ pub struct Live {
     /// Whose the open streams of each name are, and how many.
     named: Mutex<HashMap<StreamId, (UserId, usize)>>,
     listeners: RwLock<Vec<Arc<dyn StreamListener>>>,
+    /// Where other servers read which streams are open here; empty where there can be no others.
+    roll: OnceLock<Roll>,
 }
 
 impl Live {
@@ -122,9 +127,34 @@ impl Live {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Whether a stream of that name is open at this server and is that user's.
-    pub fn is_open(&self, stream: &StreamId, user: UserId) -> bool {
-        self.named.lock().get(stream).is_some_and(|(owner, _)| *owner == user)
+    /// Whether a stream of that name is open, here or at another server, and is that user's. Asked within a transaction
+    /// that writes: a stream that ends after it is told to the listeners after it.
+    ///
+    /// # Errors
+    /// Whatever keeps the database from answering.
+    pub fn is_open(&self, db: &mut Db, stream: &StreamId, user: UserId) -> Result<bool> {
+        match self.roll.get() {
+            Some(_) => is_open_anywhere(db, stream, user),
+            None => Ok(self.named.lock().get(stream).is_some_and(|(owner, _)| *owner == user)),
+        }
+    }
+
+    /// Waits until what opened and closed here is known to every server: a program may speak before it has read the first
+    /// line of its stream.
+    pub async fn settle(&self) {
+        if let Some(roll) = self.roll.get() {
+            roll.settle().await;
+        }
+    }
+
+    /// From now on other servers know which streams are open here. The first call counts.
+    pub(crate) fn keep_roll(&self, roll: Roll) {
+        let _ = self.roll.set(roll);
+    }
+
+    /// A stream of that name is open at no server any more.
+    pub(crate) fn tell_closed(&self, stream: &StreamId) {
+        self.tell(|listener| listener.closed(stream));
     }
 
     fn enter(&self, user: UserId) -> Result<()> {
@@ -195,7 +225,7 @@ struct Feed {
     watched: Option<Watched>,
     slot: Slot,
     /// Of a program's stream; a page's keeps its own.
-    _presence: Option<Presence>,
+    presence: Option<Presence>,
 }
 
 /// The rights that a stream was opened with.
@@ -230,6 +260,9 @@ impl Watched {
 
 impl Feed {
     async fn next(&mut self) -> Option<Bytes> {
+        if let Some(presence) = &mut self.presence {
+            presence.known().await;
+        }
         loop {
             tokio::select! {
                 biased;
@@ -272,7 +305,7 @@ pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static,
         shutdown: ctx.app().shutdown(),
         watched,
         slot,
-        _presence: program
+        presence: program
             .map(|caller| Presence::begin(ctx.app(), StreamId::of_session(caller.session.id), caller.user_id)),
     };
     let events = stream::unfold(feed, |mut feed| async move { feed.next().await.map(|bytes| (bytes, feed)) });
@@ -288,20 +321,33 @@ pub(super) fn respond(ctx: &Ctx, frames: impl Stream<Item = SseFrame> + 'static,
 struct Presence {
     app: Arc<App>,
     stream: StreamId,
+    /// Until other servers know of it.
+    unknown: Option<oneshot::Receiver<()>>,
 }
 
 impl Presence {
     fn begin(app: &Arc<App>, stream: StreamId, user: UserId) -> Self {
-        let open = {
+        let (open, unknown) = {
             let mut named = app.live.named.lock();
             let (_, open) = named.entry(stream.clone()).or_insert((user, 0));
             *open += 1;
-            *open
+            // In here, so that one that opens and one that closes are written in this order.
+            let roll = app.live.roll.get().filter(|_| *open == 1);
+            (*open, roll.map(|roll| roll.opened(&stream, user)))
         };
         if open == 1 {
             app.live.tell(|listener| listener.opened(&stream, user));
         }
-        Self { app: app.clone(), stream }
+        Self { app: app.clone(), stream, unknown }
+    }
+
+    /// Waits until a page's word about this stream counts at every server.
+    async fn known(&mut self) {
+        if let Some(unknown) = self.unknown.take()
+            && tokio::time::timeout(KNOWN_WITHIN, unknown).await.is_err()
+        {
+            tracing::warn!("a stream is open that other servers do not know of yet");
+        }
     }
 }
 
@@ -316,8 +362,13 @@ impl Drop for Presence {
                 }
             }
             named.remove(&self.stream);
+            if let Some(roll) = self.app.live.roll.get() {
+                // It tells the listeners when no other server has one of that name.
+                roll.closed(&self.stream);
+                return;
+            }
         }
-        self.app.live.tell(|listener| listener.closed(&self.stream));
+        self.app.live.tell_closed(&self.stream);
     }
 }
 
@@ -326,12 +377,13 @@ impl Drop for Presence {
 pub(super) async fn page_stream(ctx: Ctx) -> Result<HttpResponse> {
     let signals = BroadcastStream::new(ctx.app().db.signals());
     let stream = StreamId(hex::encode(rand::random::<[u8; 16]>()));
-    let presence = Presence::begin(ctx.app(), stream, ctx.caller().user_id);
+    let mut presence = Presence::begin(ctx.app(), stream, ctx.caller().user_id);
+    presence.known().await;
     let hello = SseFrame::json("hello", &json!({ "stream": presence.stream, "now": ctx.app().clock.now() }))?;
     let caller = ctx.caller_shared();
     let changes = signals
         // A reader that has fallen behind has missed something: its stream ends, and it reads everything anew.
-        .take_while(|signal| future::ready(signal.is_ok()))
+        .take_while(|signal| future::ready(signal.as_ref().is_ok_and(|signal| !signal.is_gap())))
         .filter_map(move |signal| {
             let _belongs_to_the_stream = &presence;
             let held = caller.iter().flat_map(|caller| caller.permissions());

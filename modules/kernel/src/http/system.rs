@@ -8,6 +8,7 @@ use super::guard::same;
 use super::visitor::{FORWARDED_FOR, bearer};
 use super::{Access, Ctx, Menu, Route, Section, api_docs, home, live};
 use crate::error::{Error, Result};
+use crate::servers::{Peers, View};
 
 pub(super) fn routes() -> Vec<Route> {
     let first = Menu { key: "kernel-home", icon: "home", section: Section::Work, order: 0 };
@@ -32,8 +33,20 @@ async fn readyz(ctx: Ctx) -> Result<HttpResponse> {
     let checks = ctx.app().readiness.run().await;
     let ready = checks.values().all(|passed| *passed);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "ready": ready, "checks": checks });
+    let mut body = json!({ "ready": ready, "checks": checks });
+    if let Ok(peers) = ctx.app().extension::<Peers>() {
+        body["servers"] = servers(&peers.view());
+    }
     Ok(HttpResponse::build(status).json(body))
+}
+
+/// Numbers and ages only: everybody may ask.
+fn servers(view: &View) -> serde_json::Value {
+    let alive: Vec<i16> = view.alive.iter().map(|server| server.number).collect();
+    let holder = view.holder.as_ref().map(|holder| {
+        json!({ "server": holder.number, "here": holder.here, "since": holder.since, "renewed_ms": holder.renewed_ms })
+    });
+    json!({ "here": view.here, "alive": alive, "ingest": holder })
 }
 
 /// For a collector on this machine, or one that brings the configured token.
