@@ -10,5 +10,6 @@ pub mod demo;
 mod http;
 pub mod migrations;
 mod mqtt;
+mod open_files;
 mod system;
 pub mod tls;

@@ -58,7 +58,7 @@ static MANIFEST: Manifest = Manifest {
 
 /// The way by which device messages come.
 enum Transport {
-    Embedded { publisher: songhe_broker::Publisher, address: SocketAddr },
+    Embedded { publisher: songhe_broker::Publisher, address: SocketAddr, tls: Option<SocketAddr> },
     External { links: Vec<(Lane, Arc<LinkState>)> },
 }
 
@@ -89,8 +89,9 @@ impl System {
     }
 
     /// Shows the figures of the embedded broker, known once it runs. The first call counts.
-    pub(crate) fn watch_broker(&self, publisher: songhe_broker::Publisher, address: SocketAddr) {
-        let _ = self.facts.transport.set(Transport::Embedded { publisher, address });
+    pub(crate) fn watch_broker(&self, broker: &songhe_broker::Broker) {
+        let (publisher, address, tls) = (broker.publisher(), broker.local_addr(), broker.tls_addr());
+        let _ = self.facts.transport.set(Transport::Embedded { publisher, address, tls });
     }
 
     /// Shows the connections to an external broker. The first call counts.

@@ -8,13 +8,16 @@ use songhe_kernel::{Database, SystemClock};
 use super::words::start_failure;
 use super::{Failure, start_log, until_stopped};
 use crate::assembly::{Server, StartOptions, open_database};
-use crate::config::Config;
-use crate::{demo, migrations, tls};
+use crate::config::{Config, MqttMode};
+use crate::{demo, migrations, open_files, tls};
 
 /// Tells whoever started this (a person, a service manager, a test) that it is up.
 pub(crate) fn announce(server: &Server) {
     let mqtt = server.mqtt.map(|address| address.to_string());
-    println!("ready {}", serde_json::json!({ "http": server.url, "mqtt": mqtt.unwrap_or_default() }));
+    println!(
+        "ready {}",
+        serde_json::json!({ "http": server.url, "mqtt": mqtt.unwrap_or_default(), "mqtts": server.mqtts })
+    );
 }
 
 pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
@@ -49,6 +52,7 @@ pub(super) async fn check(config: &Config) -> Result<(), Failure> {
         tls::server_config(certificate, key)?;
         println!("certificate:   good");
     }
+    check_broker(config)?;
     let settings = DatabaseSettings::new(config.database.url.clone());
     let kind = settings.kind()?;
     if let Some(path) = config.database.url.strip_prefix("sqlite:")
@@ -69,6 +73,25 @@ pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     match pending.len() {
         0 => println!("database:      good, up to date"),
         n => println!("database:      good, {n} migrations to run; `songhe serve` runs them"),
+    }
+    Ok(())
+}
+
+/// What the embedded broker needs of this machine.
+fn check_broker(config: &Config) -> Result<(), Failure> {
+    if config.mqtt.mode != MqttMode::Embedded {
+        return Ok(());
+    }
+    if let (Some(_), Some((certificate, key))) = (config.mqtt.tls_listen, config.mqtt.tls_files(&config.tls)) {
+        tls::server_config(certificate, key)?;
+        println!("broker's TLS:  good");
+    }
+    open_files::raise();
+    let (limit, most) = (open_files::limit(), config.mqtt.max_clients);
+    if limit < open_files::needed(most) {
+        println!("open files:    {limit} are too few for {most} devices; {}", open_files::mend(most));
+    } else {
+        println!("open files:    good");
     }
     Ok(())
 }
