@@ -18,6 +18,7 @@ use songhe_kernel::{Database, Module, Modules, SharedClock};
 use songhe_registry::{MyShifts, Panels, Registry};
 use tokio::sync::watch;
 
+use crate::brokers::mosquitto;
 use crate::config::{Config, MqttMode};
 use crate::http::Listener;
 use crate::mqtt::{DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
@@ -225,6 +226,9 @@ impl Server {
         let broker = match config.mqtt.mode {
             MqttMode::Embedded => Some(start_broker(&db, &ingest, config, options.next_free_port).await?),
             MqttMode::External => {
+                if let Some(files) = mosquitto::Files::of(&config.mqtt) {
+                    links.spawn(files.keep(db.clone(), stopped.clone()));
+                }
                 system.watch_links(start_links(&mut links, &db, &ingest, config, &stopped));
                 None
             }

@@ -4,6 +4,7 @@
 
 pub mod assembly;
 pub mod bench;
+mod brokers;
 pub mod cli;
 pub mod config;
 pub mod demo;

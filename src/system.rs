@@ -25,7 +25,8 @@ use songhe_kernel::{
 };
 
 use self::state::State;
-use crate::config::{Config, MqttMode};
+use crate::brokers::emqx;
+use crate::config::{Config, Mqtt, MqttMode};
 
 /// The module's name in timers and signals; also the topic that its page follows.
 const MODULE: &str = "system";
@@ -75,6 +76,8 @@ struct Facts {
 /// The module "system".
 pub(crate) struct System {
     facts: Arc<Facts>,
+    /// Of which an external broker's questions are answered.
+    mqtt: Mqtt,
 }
 
 impl System {
@@ -85,7 +88,7 @@ impl System {
             started: Instant::now(),
             transport: OnceLock::new(),
         };
-        Arc::new(Self { facts: Arc::new(facts) })
+        Arc::new(Self { facts: Arc::new(facts), mqtt: config.mqtt.clone() })
     }
 
     /// Shows the figures of the embedded broker, known once it runs. The first call counts.
@@ -109,7 +112,8 @@ impl Module for System {
         let (read, operate) = (Access::Permission(READ), Access::Permission(OPERATE));
         let menu = Menu { key: "kernel-system", icon: "gauge", section: Section::Manage, order: 90 };
         let (for_page, for_api) = (self.facts.clone(), self.facts.clone());
-        vec![
+        let mut routes = emqx::routes(&self.mqtt);
+        routes.extend([
             Route::get("/system", read, move |ctx| page(for_page.clone(), ctx)).menu(menu),
             Route::get("/api/v1/system", read, move |ctx| show(for_api.clone(), ctx)).doc(
                 ApiDoc::new("State of the server")
@@ -130,7 +134,8 @@ impl Module for System {
                 ApiDoc::new("Try a parked timer again")
                     .description("Gives the timer its attempts back; it fires at once."),
             ),
-        ]
+        ]);
+        routes
     }
 
     fn on_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Result<()> {
