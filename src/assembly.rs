@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use songhe_adapter_core::DeviceAdapter;
-use songhe_broker::{Broker, BrokerError, BrokerSettings};
+use songhe_broker::{Broker, BrokerError, BrokerSettings, TlsSettings};
 use songhe_devices::link::{Lane, LinkSettings, LinkState};
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
@@ -19,12 +19,13 @@ use songhe_kernel::{Database, Module, Modules, SharedClock};
 use songhe_registry::{MyShifts, Panels, Registry};
 use tokio::sync::watch;
 
+use crate::brokers::mosquitto;
 use crate::config::{Config, MqttMode};
 use crate::http::Listener;
 use crate::mqtt::{DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
 use crate::system::System;
 use crate::turns::Links;
-use crate::{migrations, tls};
+use crate::{migrations, open_files, tls};
 
 /// How many ports after the configured one are tried, where that is wanted.
 const PORTS_TRIED: u16 = 50;
@@ -93,6 +94,8 @@ pub struct Server {
     pub url: String,
     /// Address of the embedded broker, if there is one.
     pub mqtt: Option<SocketAddr>,
+    /// Address of its TLS listener, if it has one.
+    pub mqtts: Option<SocketAddr>,
     listener: Listener,
     broker: Option<Broker>,
     links: tokio::task::JoinSet<()>,
@@ -198,6 +201,7 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_on(opened: Opened, config: &Config, options: StartOptions) -> Result<Self, StartError> {
+        open_files::raise();
         // Before anything is written: a second server on one SQLite file would take over the first one's boards.
         let only_server = lock_file(&config.database.url)?;
         tls::install_provider();
@@ -236,6 +240,9 @@ impl Server {
         let broker = match config.mqtt.mode {
             MqttMode::Embedded => Some(start_broker(&db, &ingest, config, options.next_free_port).await?),
             MqttMode::External => {
+                if let Some(files) = mosquitto::Files::of(&config.mqtt) {
+                    links.spawn(files.keep(db.clone(), stopped.clone()));
+                }
                 let shared = shared_links(&db, config);
                 system.watch_links(shared.states.clone());
                 match &servers {
@@ -247,7 +254,7 @@ impl Server {
             MqttMode::Off => None,
         };
         if let Some(broker) = &broker {
-            system.watch_broker(broker.publisher(), broker.local_addr());
+            system.watch_broker(broker);
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
@@ -256,12 +263,14 @@ impl Server {
             .map_err(|error| StartError::Listen(config.server.listen, error))?;
         let url = format!("{scheme}://{}", listener.address);
         let mqtt = broker.as_ref().map(Broker::local_addr);
+        let mqtts = broker.as_ref().and_then(Broker::tls_addr);
         Ok(Self {
             app,
             db,
             ingest,
             url,
             mqtt,
+            mqtts,
             listener,
             broker,
             links,
@@ -308,7 +317,10 @@ impl Server {
 fn modules(config: &Config, db: &Database, system: Arc<System>) -> songhe_kernel::Result<Modules> {
     let broker = match config.mqtt.mode {
         MqttMode::External => format!("mqtt://{}:{}", config.mqtt.host, config.mqtt.port),
-        _ => format!("mqtt://{}", config.mqtt.listen),
+        _ => match config.mqtt.tls_listen {
+            Some(address) => format!("mqtts://{address}"),
+            None => format!("mqtt://{}", config.mqtt.listen),
+        },
     };
     let all: Vec<Arc<dyn Module>> = vec![
         Arc::new(Registry),
@@ -365,26 +377,35 @@ async fn start_broker(
     next_free: bool,
 ) -> Result<Broker, StartError> {
     let gate = DeviceGate::new(db.clone(), ingest.clone(), ServerAccount::random());
-    let mut settings = BrokerSettings::new(config.mqtt.listen);
-    settings.data_dir = Some(config.mqtt.data_dir.clone());
-    settings.max_clients = config.mqtt.max_clients;
+    let mqtt = &config.mqtt;
+    let mut settings = BrokerSettings::new(mqtt.listen);
+    settings.data_dir = Some(mqtt.data_dir.clone());
+    settings.max_clients = mqtt.max_clients;
+    settings.max_waiting = open_files::room_for(mqtt.max_clients, mqtt.max_waiting);
     settings.max_packet_bytes = MAX_PACKET_BYTES;
-    std::fs::create_dir_all(&config.mqtt.data_dir)
-        .map_err(|error| StartError::Other(format!("{} cannot be created: {error}", config.mqtt.data_dir.display())))?;
+    settings.rates = mqtt.rates();
+    if let (Some(bind), Some((certificate, key))) = (mqtt.tls_listen, mqtt.tls_files(&config.tls)) {
+        let mut server = tls::server_config(certificate, key)?;
+        // The protocols of the pages are none of a device's.
+        server.alpn_protocols.clear();
+        settings.tls = Some(TlsSettings { bind, config: Arc::new(server) });
+    }
+    std::fs::create_dir_all(&mqtt.data_dir)
+        .map_err(|error| StartError::Other(format!("{} cannot be created: {error}", mqtt.data_dir.display())))?;
     for _ in 0..PORTS_TRIED {
         match songhe_broker::start(settings.clone(), gate.clone()).await {
             Ok(broker) => {
                 gate.answer_by(broker.publisher());
                 return Ok(broker);
             }
-            Err(BrokerError::PortInUse(address)) if next_free => {
+            Err(BrokerError::PortInUse(address)) if next_free && address == settings.bind => {
                 settings.bind.set_port(address.port().wrapping_add(1));
             }
             Err(BrokerError::PortInUse(address)) => return Err(StartError::PortInUse(address)),
             Err(error) => return Err(StartError::Broker(error)),
         }
     }
-    Err(StartError::PortInUse(config.mqtt.listen))
+    Err(StartError::PortInUse(mqtt.listen))
 }
 
 /// Makes this server known to the others on its database.

@@ -3,8 +3,12 @@
 //! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
 //! bad value stops the start with a sentence that tells the mend.
 
+mod mqtt;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+pub use self::mqtt::{Mqtt, MqttMode};
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -81,54 +85,6 @@ pub struct Database {
 impl Default for Database {
     fn default() -> Self {
         Self { url: "sqlite:songhe-data/songhe.db".into(), connections: 6 }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MqttMode {
-    /// The broker inside Songhe.
-    Embedded,
-    /// Mosquitto or another broker.
-    External,
-    Off,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Mqtt {
-    pub mode: MqttMode,
-    /// Embedded: address and port of the broker.
-    pub listen: SocketAddr,
-    /// Embedded: where sessions and messages for absent devices are kept.
-    pub data_dir: PathBuf,
-    /// Embedded: most devices at a time.
-    pub max_clients: usize,
-    /// External: host of the broker.
-    pub host: String,
-    /// External: port of the broker.
-    pub port: u16,
-    /// External: the account as which Songhe speaks to it.
-    pub username: String,
-    /// External: its password.
-    pub password: String,
-    /// External: stable over restarts, the same at all servers on one database.
-    pub client_id: String,
-}
-
-impl Default for Mqtt {
-    fn default() -> Self {
-        Self {
-            mode: MqttMode::Embedded,
-            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
-            data_dir: "songhe-data/mqtt".into(),
-            max_clients: 3_000,
-            host: "127.0.0.1".into(),
-            port: 1883,
-            username: "songhe-server".into(),
-            password: String::new(),
-            client_id: "songhe-1".into(),
-        }
     }
 }
 
@@ -233,6 +189,7 @@ impl Config {
         {
             return wrong("server.public_url must look like https://songhe.example, without a slash at its end.");
         }
+        self.mqtt.check(&self.tls)?;
         check_filter(&self.log.filter)
     }
 
@@ -261,9 +218,7 @@ impl Config {
                 self.server.listen
             ));
         }
-        if self.mqtt.mode == MqttMode::External {
-            check_secret("mqtt.password", &self.mqtt.password)?;
-        }
+        self.mqtt.check_production()?;
         if let Some(token) = &self.metrics.token {
             check_secret("metrics.token", token)?;
         }

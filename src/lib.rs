@@ -4,12 +4,14 @@
 
 pub mod assembly;
 pub mod bench;
+mod brokers;
 pub mod cli;
 pub mod config;
 pub mod demo;
 mod http;
 pub mod migrations;
 mod mqtt;
+mod open_files;
 mod system;
 pub mod tls;
 mod turns;

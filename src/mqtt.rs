@@ -11,7 +11,7 @@ use songhe_broker::{Admission, Gate, Principal, Publish, Publisher, Receipt, Sig
 use songhe_devices::{Ingest, Message, gateways, register};
 use songhe_kernel::Database;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// An account of this process, for commands to devices and for the bench's echo.
 #[derive(Clone)]
@@ -30,8 +30,12 @@ impl ServerAccount {
 /// Largest payload of a device, in bytes. The broker itself lets through what a gateway's inventory needs.
 const MAX_DEVICE_PAYLOAD: usize = 64 * 1024;
 
+/// Sign-ins that ask the database at a time: a whole street that comes back leaves connections for pages and calls.
+const SIGN_INS_AT_A_TIME: usize = 3;
+
 pub(crate) struct DeviceGate {
     db: Database,
+    sign_ins: Semaphore,
     ingest: Arc<Ingest>,
     account: ServerAccount,
     publisher: OnceLock<Publisher>,
@@ -39,7 +43,7 @@ pub(crate) struct DeviceGate {
 
 impl DeviceGate {
     pub(crate) fn new(db: Database, ingest: Arc<Ingest>, account: ServerAccount) -> Arc<Self> {
-        Arc::new(Self { db, ingest, account, publisher: OnceLock::new() })
+        Arc::new(Self { db, sign_ins: Semaphore::new(SIGN_INS_AT_A_TIME), ingest, account, publisher: OnceLock::new() })
     }
 
     /// The way back to devices, known once the broker runs.
@@ -123,6 +127,7 @@ impl Gate for DeviceGate {
             let same = who.peer.ip().is_loopback() && who.password == self.account.password.as_bytes();
             return if same { Admission::Server } else { Admission::Refused };
         }
+        let Ok(_turn) = self.sign_ins.acquire().await else { return Admission::Unavailable };
         let (serial, secret) = (who.user.to_owned(), who.password.to_vec());
         let checked = self.db.read(move |db| {
             let right = register::verify_secret(db, &serial, &secret)?;

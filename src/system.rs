@@ -27,7 +27,8 @@ use songhe_kernel::{
 };
 
 use self::state::State;
-use crate::config::{Config, MqttMode};
+use crate::brokers::emqx;
+use crate::config::{Config, Mqtt, MqttMode};
 
 /// The module's name in timers and signals; also the topic that its page follows.
 const MODULE: &str = "system";
@@ -60,7 +61,7 @@ static MANIFEST: Manifest = Manifest {
 
 /// The way by which device messages come.
 enum Transport {
-    Embedded { publisher: songhe_broker::Publisher, address: SocketAddr },
+    Embedded { publisher: songhe_broker::Publisher, address: SocketAddr, tls: Option<SocketAddr> },
     External { links: Vec<(Lane, Arc<LinkState>)> },
 }
 
@@ -79,6 +80,8 @@ struct Facts {
 /// The module "system".
 pub(crate) struct System {
     facts: Arc<Facts>,
+    /// Of which an external broker's questions are answered.
+    mqtt: Mqtt,
 }
 
 impl System {
@@ -90,12 +93,13 @@ impl System {
             transport: OnceLock::new(),
             peers: OnceLock::new(),
         };
-        Arc::new(Self { facts: Arc::new(facts) })
+        Arc::new(Self { facts: Arc::new(facts), mqtt: config.mqtt.clone() })
     }
 
     /// Shows the figures of the embedded broker, known once it runs. The first call counts.
-    pub(crate) fn watch_broker(&self, publisher: songhe_broker::Publisher, address: SocketAddr) {
-        let _ = self.facts.transport.set(Transport::Embedded { publisher, address });
+    pub(crate) fn watch_broker(&self, broker: &songhe_broker::Broker) {
+        let (publisher, address, tls) = (broker.publisher(), broker.local_addr(), broker.tls_addr());
+        let _ = self.facts.transport.set(Transport::Embedded { publisher, address, tls });
     }
 
     /// Shows the servers on this database. The first call counts.
@@ -118,7 +122,8 @@ impl Module for System {
         let (read, operate) = (Access::Permission(READ), Access::Permission(OPERATE));
         let menu = Menu { key: "kernel-system", icon: "gauge", section: Section::Manage, order: 90 };
         let (for_page, for_api) = (self.facts.clone(), self.facts.clone());
-        vec![
+        let mut routes = emqx::routes(&self.mqtt);
+        routes.extend([
             Route::get("/system", read, move |ctx| page(for_page.clone(), ctx)).menu(menu),
             Route::get("/api/v1/system", read, move |ctx| show(for_api.clone(), ctx)).doc(
                 ApiDoc::new("State of the server")
@@ -139,7 +144,8 @@ impl Module for System {
                 ApiDoc::new("Try a parked timer again")
                     .description("Gives the timer its attempts back; it fires at once."),
             ),
-        ]
+        ]);
+        routes
     }
 
     fn on_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Result<()> {

@@ -33,6 +33,8 @@ enum Command {
     Check(WithConfig),
     /// Brings the database to this version's schema
     Migrate(WithConfig),
+    /// Writes Mosquitto's password file and topic rules once, and has it read them
+    Mosquitto(WithConfig),
     /// Accounts
     #[command(subcommand)]
     User(user::Command),
@@ -100,6 +102,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Serve(with) => serve::serve(&with.load()?).await,
         Command::Check(with) => serve::check(&with.load()?).await,
+        Command::Mosquitto(with) => serve::mosquitto(&with.load()?).await,
         Command::Migrate(with) => serve::migrate(&with.load()?).await,
         Command::User(command) => user::run(command).await,
         Command::Facility(command) => facility::run(command).await,

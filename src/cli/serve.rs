@@ -8,13 +8,18 @@ use songhe_kernel::{Database, SystemClock};
 use super::words::start_failure;
 use super::{Failure, start_log, until_stopped};
 use crate::assembly::{Server, StartOptions, open_database};
-use crate::config::Config;
-use crate::{demo, migrations, tls};
+use crate::brokers::lossy::{self, Verdict};
+use crate::brokers::mosquitto;
+use crate::config::{Config, Mqtt, MqttMode};
+use crate::{demo, migrations, open_files, tls};
 
 /// Tells whoever started this (a person, a service manager, a test) that it is up.
 pub(crate) fn announce(server: &Server) {
     let mqtt = server.mqtt.map(|address| address.to_string());
-    println!("ready {}", serde_json::json!({ "http": server.url, "mqtt": mqtt.unwrap_or_default() }));
+    println!(
+        "ready {}",
+        serde_json::json!({ "http": server.url, "mqtt": mqtt.unwrap_or_default(), "mqtts": server.mqtts })
+    );
 }
 
 pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
@@ -23,10 +28,50 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let clock = Arc::new(SystemClock::new());
     let opened = open_database(config, clock).await.map_err(start_failure)?;
     refuse_demo(&opened.db).await?;
+    let tested_later =
+        refuse_lossy_broker(&config.mqtt).await?.then(|| tokio::spawn(lossy::test_later(config.mqtt.clone())));
     let server = Server::start_on(opened, config, StartOptions::default()).await.map_err(start_failure)?;
     announce(&server);
     until_stopped().await;
+    if let Some(test) = tested_later {
+        test.abort();
+    }
     server.stop().await;
+    Ok(())
+}
+
+/// A broker outside must keep what it acknowledges. True if it does not answer yet and is to be tested later: after a
+/// power cut everything starts at once.
+async fn refuse_lossy_broker(mqtt: &Mqtt) -> Result<bool, Failure> {
+    if mqtt.mode != MqttMode::External {
+        return Ok(false);
+    }
+    match lossy::test(mqtt).await {
+        Ok(Verdict::Keeps) => Ok(false),
+        Ok(Verdict::Loses { kept }) if mqtt.accept_lossy_broker => {
+            tracing::warn!("{}", lossy::sentence(mqtt, kept));
+            Ok(false)
+        }
+        Ok(Verdict::Loses { kept }) => Err(Failure(lossy::sentence(mqtt, kept))),
+        Err(why) => {
+            tracing::warn!(why, "the broker could not be tested for losses; it is tried again");
+            Ok(true)
+        }
+    }
+}
+
+/// Writes Mosquitto's files once.
+pub(super) async fn mosquitto(config: &Config) -> Result<(), Failure> {
+    start_log(&config.log);
+    let Some(files) = mosquitto::Files::of(&config.mqtt) else {
+        return Err(Failure(
+            "Give mqtt.mosquitto_password_file and mqtt.mosquitto_acl_file: the files to write.".into(),
+        ));
+    };
+    let opened = open_database(config, Arc::new(SystemClock::new())).await.map_err(start_failure)?;
+    let content = files.write(&opened.db).await.map_err(Failure)?;
+    mosquitto::warn_of(&content);
+    println!("Mosquitto's files hold {} devices.", content.devices);
     Ok(())
 }
 
@@ -49,6 +94,7 @@ pub(super) async fn check(config: &Config) -> Result<(), Failure> {
         tls::server_config(certificate, key)?;
         println!("certificate:   good");
     }
+    check_broker(config).await?;
     let settings = DatabaseSettings::new(config.database.url.clone());
     let kind = settings.kind()?;
     if let Some(path) = config.database.url.strip_prefix("sqlite:")
@@ -69,6 +115,35 @@ pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     match pending.len() {
         0 => println!("database:      good, up to date"),
         n => println!("database:      good, {n} migrations to run; `songhe serve` runs them"),
+    }
+    Ok(())
+}
+
+/// What the embedded broker needs of this machine; whether one outside keeps messages.
+async fn check_broker(config: &Config) -> Result<(), Failure> {
+    if config.mqtt.mode == MqttMode::External {
+        match lossy::test(&config.mqtt).await {
+            Ok(Verdict::Keeps) => println!("broker:        good, keeps messages for an absent server"),
+            Ok(Verdict::Loses { kept }) if config.mqtt.accept_lossy_broker => {
+                println!("broker:        {}", lossy::sentence(&config.mqtt, kept));
+            }
+            Ok(Verdict::Loses { kept }) => return Err(Failure(lossy::sentence(&config.mqtt, kept))),
+            Err(why) => println!("broker:        not tested: {why}"),
+        }
+    }
+    if config.mqtt.mode != MqttMode::Embedded {
+        return Ok(());
+    }
+    if let (Some(_), Some((certificate, key))) = (config.mqtt.tls_listen, config.mqtt.tls_files(&config.tls)) {
+        tls::server_config(certificate, key)?;
+        println!("broker's TLS:  good");
+    }
+    open_files::raise();
+    let (limit, most) = (open_files::limit(), config.mqtt.max_clients);
+    if limit < open_files::needed(most) {
+        println!("open files:    {limit} are too few for {most} devices; {}", open_files::mend(most));
+    } else {
+        println!("open files:    good");
     }
     Ok(())
 }

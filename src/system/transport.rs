@@ -44,12 +44,33 @@ pub(super) struct Broker {
     pub(super) withheld: u64,
     /// Of QoS 0 and wills, that could not be taken.
     pub(super) lost: u64,
+    /// Waited because their device was over its rate.
+    pub(super) delayed: u64,
+    /// Readings of QoS 0 dropped because their device was over its rate.
+    pub(super) dropped: u64,
+    /// Connections that have not signed in.
+    waiting: Option<usize>,
+    /// Connections ended before they signed in.
+    pub(super) turned_away: u64,
+    /// Who was over its rate in the last minute, the loudest first.
+    pub(super) loud: Vec<Loud>,
     /// Those of the server that answers; none while another one takes device messages.
     pub(super) links: Vec<Link>,
     /// Another server takes device messages.
     pub(super) waits: bool,
     /// In the reader's language.
     pub(super) note: Option<String>,
+}
+
+/// A device or gateway that sends more than it may.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SystemLoudDevice")]
+pub(super) struct Loud {
+    pub(super) serial: String,
+    /// Messages of the last minute that waited.
+    pub(super) delayed: u64,
+    /// Readings of the last minute that were dropped.
+    pub(super) dropped: u64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -60,6 +81,9 @@ pub(super) struct Link {
     pub(super) connected: bool,
     received: u64,
 }
+
+/// Loud devices named on the page.
+const LOUD_SHOWN: usize = 10;
 
 /// Whether a topic is one of a filter's, `+` standing for one level and `#` for all that follow.
 fn matches(filter: &str, topic: &str) -> bool {
@@ -107,6 +131,12 @@ pub(super) fn adapters(
     rows
 }
 
+impl Loud {
+    fn of(account: songhe_broker::LoudAccount) -> Self {
+        Self { serial: account.account, delayed: account.delayed, dropped: account.dropped }
+    }
+}
+
 impl Broker {
     pub(super) fn now(facts: &Facts) -> Self {
         let off = Self {
@@ -123,17 +153,23 @@ impl Broker {
             refused_topics: 0,
             withheld: 0,
             lost: 0,
+            delayed: 0,
+            dropped: 0,
+            waiting: None,
+            turned_away: 0,
+            loud: Vec::new(),
             links: Vec::new(),
             waits: false,
             note: None,
         };
         match facts.transport.get() {
             None => off,
-            Some(Transport::Embedded { publisher, address }) => {
+            Some(Transport::Embedded { publisher, address, tls }) => {
                 let stats = publisher.stats();
+                let loud: Vec<Loud> = publisher.loud_accounts().into_iter().take(LOUD_SHOWN).map(Loud::of).collect();
                 Self {
-                    address: address.to_string(),
-                    status: warn_if(stats.withheld > 0 || stats.lost > 0),
+                    address: tls.map_or_else(|| address.to_string(), |tls| format!("{address}, TLS {tls}")),
+                    status: warn_if(stats.withheld > 0 || stats.lost > 0 || !loud.is_empty()),
                     connections: Some(stats.connected),
                     received: stats.received,
                     // The self-test at start accounts for the first two.
@@ -141,6 +177,11 @@ impl Broker {
                     refused_topics: stats.refused_topics,
                     withheld: stats.withheld,
                     lost: stats.lost,
+                    delayed: stats.delayed,
+                    dropped: stats.dropped,
+                    waiting: Some(stats.waiting),
+                    turned_away: stats.turned_away,
+                    loud,
                     ..off
                 }
             }

@@ -79,6 +79,10 @@ impl System {
                 set("broker_refused_topics", stats.refused_topics);
                 set("broker_withheld", stats.withheld);
                 set("broker_lost", stats.lost);
+                set("broker_delayed", stats.delayed);
+                set("broker_dropped", stats.dropped);
+                set("broker_waiting", stats.waiting as u64);
+                set("broker_turned_away", stats.turned_away);
             }
             Some(Transport::External { links }) => {
                 set("links_connected", links.iter().filter(|(_, state)| state.is_connected()).count() as u64);

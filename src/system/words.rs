@@ -44,6 +44,11 @@ fn attention(state: &State) -> Vec<Text> {
         tell(servers.not_alone, Text::key("system-attention-not-alone"));
         tell(servers.sessions_differ, Text::key("system-attention-sessions"));
     }
+    for loud in &state.broker.loud {
+        let key = if loud.dropped > 0 { "system-attention-loud-dropped" } else { "system-attention-loud" };
+        let text = Text::key(key).arg("serial", &loud.serial).arg("delayed", loud.delayed).arg("dropped", loud.dropped);
+        tell(true, text);
+    }
     for queue in state.queues.iter().filter(|queue| queue.name.starts_with("write")) {
         tell(queue.status != Health::Ok, Text::key("system-attention-writes").arg("n", queue.depth));
     }
@@ -126,6 +131,9 @@ pub(super) fn broker_note(ctx: &Ctx, broker: &Broker) -> Option<String> {
         ("system-broker-refused-topics", broker.refused_topics),
         ("system-broker-withheld", broker.withheld),
         ("system-broker-lost", broker.lost),
+        ("system-broker-delayed", broker.delayed),
+        ("system-broker-dropped", broker.dropped),
+        ("system-broker-turned-away", broker.turned_away),
     ];
     let said = refusals.iter().filter(|(_, n)| *n > 0).map(|(key, n)| ctx.say(&Text::key(key).arg("n", n)));
     let said: Vec<String> = said.collect();

@@ -4,6 +4,7 @@
 //! - `ladder`: who is told when, across clocks that step and servers that die
 //! - `kill`: SIGKILL at random moments under load
 //! - `servers`, `servers_load`: two servers on one PostgreSQL and one Mosquitto
+//! - `load`: many and hostile connections; `brokers`: Mosquitto and EMQX by what Songhe tells them
 //! - `decode`: the installer's look at a message
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
@@ -12,11 +13,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod brokers;
 mod decode;
 mod kill;
 mod kill_check;
 mod ladder;
 mod ladder_clock;
+mod load;
 mod migrations;
 mod mqtt;
 mod routes;

@@ -1,70 +1,54 @@
-//! The only file that knows the broker library (mqtt5). README.md tells what was found in it.
+//! Starts and ends the engine (mqtt5) and gives it connections. README.md tells what was found in it.
 
 use crate::{
-    Admission, BrokerError, BrokerSettings, BrokerStats, Gate, Principal, Publish, Receipt, SignIn,
-    limits::{CONNECTIONS_PER_ACCOUNT, MINUTE, OnceAMinute, nearly_full},
-    presence::{Gone, Presence, SignedIn, Will},
-    rules, self_test,
+    BrokerError, BrokerSettings, BrokerStats, Gate, LoudAccount,
+    front::{self, Door},
+    hooks::{Counters, Hooks, Inside, Shared},
+    limits::{MINUTE, OnceAMinute, nearly_full},
+    presence::Presence,
+    rates::{NAMED, Rates},
+    self_test,
+    sessions::Sessions,
+    waiting::{Ticket, Waiting},
 };
-use futures_util::FutureExt;
 use mqtt5::{
     QoS,
     broker::{
         BrokerShutdownHandle, MqttBroker,
-        auth::{AuthProvider, AuthResult},
-        config::{BrokerConfig, StorageBackend, StorageConfig},
-        events::{BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent, PublishAction},
-        router::MessageRouter,
+        client_handler::ClientHandler,
+        config::{BrokerConfig, StorageBackend as Backend, StorageConfig},
+        resource_monitor::ResourceLimits,
+        storage::StorageBackend,
+        tls_acceptor::TlsStreamWrapper,
+        transport::BrokerTransport,
     },
-    packet::{connect::ConnectPacket, publish::PublishPacket},
-    protocol::v5::reason_codes::ReasonCode,
+    packet::publish::PublishPacket,
 };
 use std::{
     future::Future,
-    net::SocketAddr,
-    panic::AssertUnwindSafe,
-    pin::Pin,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::{
+    net::TcpStream,
+    sync::{broadcast, watch},
+    task::JoinHandle,
+    time::{sleep, timeout_at},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// How long a message under way may still be taken when the broker stops.
-const STOP_GRACE: Duration = Duration::from_millis(500);
-/// How long the whole stop may take; connections that never signed in are then cut off.
+/// How long the whole stop may take; connections are then cut off.
 const STOP_LIMIT: Duration = Duration::from_millis(900);
+/// The part of it that connections have.
+const CONNECTIONS_STOP: Duration = Duration::from_millis(700);
 /// How often it is looked how many are connected.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Where a message goes whose acknowledgement is withheld; nobody can subscribe to it.
-const WITHHELD: &str = "$songhe/withheld";
-
-#[derive(Default)]
-struct Counters {
-    received: AtomicU64,
-    refused_sign_ins: AtomicU64,
-    refused_topics: AtomicU64,
-    withheld: AtomicU64,
-    lost: AtomicU64,
-}
-
-struct Shared {
-    gate: Arc<dyn Gate>,
-    presence: Presence,
-    counters: Counters,
-    /// Accounts lately warned of, that they have too many connections.
-    crowded: OnceAMinute,
-    stopping: watch::Sender<bool>,
-    /// Set right after the engine exists; its hooks run only later. Weak, because the router
-    /// holds the hooks.
-    router: OnceLock<Weak<MessageRouter>>,
-    /// True until the self-test is over, whose refusals are not worth a warning.
-    testing: AtomicBool,
-}
+/// Messages of QoS 2 that one client may have begun and not ended.
+const UNFINISHED: u16 = 200;
 
 /// Starts the broker and proves that strangers are refused.
 ///
@@ -72,31 +56,106 @@ struct Shared {
 /// [`BrokerError::PortInUse`] if another program listens there, [`BrokerError::Bind`] and
 /// [`BrokerError::Start`] for other obstacles, [`BrokerError::SelfTest`] if a stranger got in.
 pub async fn start(settings: BrokerSettings, gate: Arc<dyn Gate>) -> Result<Broker, BrokerError> {
+    let plain = front::listen(settings.bind)?;
+    let tls = settings.tls.as_ref().map(|tls| front::listen(tls.bind)).transpose()?;
     let shared = Arc::new(Shared {
         gate,
         presence: Presence::default(),
         counters: Counters::default(),
-        crowded: OnceAMinute::default(),
+        rates: Rates::new(settings.rates),
+        sessions: Sessions::default(),
+        waiting: Arc::new(Waiting::new(settings.max_waiting)),
+        most: settings.max_clients,
+        warned: OnceAMinute::default(),
         stopping: watch::channel(false).0,
-        router: OnceLock::new(),
+        inside: OnceLock::new(),
         testing: AtomicBool::new(true),
     });
-    let config = engine_config(&settings, Arc::clone(&shared));
-    let engine = match MqttBroker::with_config(config).await {
-        Ok(engine) => engine.with_auth_provider(Arc::new(Hooks(Arc::clone(&shared)))),
-        Err(error) => return Err(start_error(settings.bind, &error.to_string()).await),
-    };
-    let _ = shared.router.set(Arc::downgrade(&engine.router()));
-    let local_addr = engine.local_addr().ok_or_else(|| BrokerError::Start("no listening address".to_owned()))?;
-    let broker = launch(engine, shared, local_addr).await?;
+    let engine = MqttBroker::with_config(engine_config(&settings, Arc::clone(&shared)))
+        .await
+        .map_err(|error| BrokerError::Start(error.to_string()))?
+        .with_auth_provider(Arc::new(Hooks { shared: Arc::clone(&shared), ticket: None }));
+    // The engine insists on a listener of its own: it turns everybody away. Connections come from our front.
+    engine.resource_monitor().update_limits(ResourceLimits {
+        max_connections: 0,
+        max_connections_per_ip: 0,
+        max_message_rate_per_client: 0,
+        max_bandwidth_per_client: 0,
+        max_connection_rate: 0,
+        rate_limit_window: Duration::from_secs(1),
+    });
+    let _ = shared.inside.set(Inside {
+        router: Arc::downgrade(&engine.router()),
+        storage: engine.storage().as_ref().map(Arc::downgrade),
+    });
+    let connections = Arc::new(Connections::of(&engine, &settings, Arc::clone(&shared)));
+    let (shutdown, task) = launch(engine).await?;
+    remember_sessions(&connections, &shared).await;
+    let local_addr = plain.local_addr().map_err(|source| BrokerError::Bind { addr: settings.bind, source })?;
+    let tls_addr = tls.as_ref().and_then(|listener| listener.local_addr().ok());
+    let mut doors = vec![tokio::spawn(front::run(plain, Door::Plain, Arc::clone(&connections), Arc::clone(&shared)))];
+    if let (Some(listener), Some(settings)) = (tls, &settings.tls) {
+        let door = Door::Tls(TlsAcceptor::from(Arc::clone(&settings.config)));
+        doors.push(tokio::spawn(front::run(listener, door, Arc::clone(&connections), Arc::clone(&shared))));
+    }
+    let broker = Broker { local_addr, tls_addr, shutdown, task, doors, connections, shared };
     if let Err(why) = self_test::run(local_addr).await {
         broker.stop().await;
         return Err(BrokerError::SelfTest(why));
     }
     broker.shared.testing.store(false, Relaxed);
     tokio::spawn(warn_when_nearly_full(Arc::clone(&broker.shared), settings.max_clients));
-    tracing::info!(%local_addr, "MQTT broker listens");
+    tokio::spawn(tell_every_minute(Arc::clone(&broker.shared)));
+    tracing::info!(%local_addr, tls = tls_addr.map(tracing::field::display), "MQTT broker listens");
     Ok(broker)
+}
+
+/// What is stored from before counts against its account.
+async fn remember_sessions(connections: &Connections, shared: &Shared) {
+    let Some(storage) = &connections.storage else { return };
+    match storage.session_client_ids().await {
+        Ok(stored) => {
+            for client_id in stored {
+                for old in shared.sessions.seen(&client_id, |other| shared.presence.has(other)) {
+                    shared.forget(&old).await;
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "stored MQTT sessions were not counted"),
+    }
+}
+
+/// Once a minute: who was too loud, and how many connections ended before they signed in.
+async fn tell_every_minute(shared: Arc<Shared>) {
+    let mut stopping = shared.stopping.subscribe();
+    let mut turned_away = 0;
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = sleep(MINUTE) => {}
+        }
+        let loud = shared.rates.close_minute(Instant::now());
+        for one in loud.iter().take(NAMED) {
+            tracing::warn!(
+                account = one.account,
+                delayed = one.delayed,
+                dropped = one.dropped,
+                "MQTT account over its rate"
+            );
+        }
+        if loud.len() > NAMED {
+            tracing::warn!(accounts = loud.len() - NAMED, "further MQTT accounts over their rate");
+        }
+        let now = shared.counters.turned_away.load(Relaxed);
+        if now > turned_away {
+            let count = now - turned_away;
+            tracing::warn!(
+                count,
+                "MQTT connections ended before they signed in: silent, no MQTT, too large, or too many"
+            );
+        }
+        turned_away = now;
+    }
 }
 
 /// Once a minute as long as it is so: the engine asks us nothing about connections it has no room for.
@@ -117,7 +176,9 @@ async fn warn_when_nearly_full(shared: Arc<Shared>, most: usize) {
     }
 }
 
-async fn launch(mut engine: MqttBroker, shared: Arc<Shared>, local_addr: SocketAddr) -> Result<Broker, BrokerError> {
+type Engine = JoinHandle<Result<(), String>>;
+
+async fn launch(mut engine: MqttBroker) -> Result<(BrokerShutdownHandle, Engine), BrokerError> {
     let shutdown = engine.shutdown_handle();
     let mut ready = engine.ready_receiver();
     let task = tokio::spawn(async move { engine.run().await.map_err(|e| e.to_string()) });
@@ -128,45 +189,103 @@ async fn launch(mut engine: MqttBroker, shared: Arc<Shared>, local_addr: SocketA
         };
         return Err(BrokerError::Start(why));
     }
-    Ok(Broker { local_addr, shutdown, task, shared })
+    Ok((shutdown, task))
+}
+
+/// A connection that is about to speak to the engine.
+pub enum Stream {
+    Plain(TcpStream),
+    /// With the engine's own limit for its first packet, or with a small one because it could not be looked at.
+    Tls(Box<TlsStream<TcpStream>>, bool),
+}
+
+/// What every connection's handler in the engine is made of.
+pub struct Connections {
+    router: Arc<mqtt5::broker::router::MessageRouter>,
+    storage: Option<Arc<mqtt5::broker::DynamicStorage>>,
+    stats: Arc<mqtt5::broker::sys_topics::BrokerStats>,
+    monitor: Arc<mqtt5::broker::ResourceMonitor>,
+    config: Arc<BrokerConfig>,
+    /// For a client that may not send large packets.
+    small: Arc<BrokerConfig>,
+    shared: Arc<Shared>,
+    ending: broadcast::Sender<()>,
+}
+
+impl Connections {
+    fn of(engine: &MqttBroker, settings: &BrokerSettings, shared: Arc<Shared>) -> Self {
+        let config = engine_config(settings, Arc::clone(&shared));
+        let small = config.clone().with_max_packet_size(settings.max_packet_bytes.min(front::SMALL_PACKET_BYTES));
+        Self {
+            router: engine.router(),
+            storage: engine.storage(),
+            stats: engine.stats(),
+            monitor: engine.resource_monitor(),
+            config: Arc::new(config),
+            small: Arc::new(small),
+            shared,
+            ending: broadcast::channel(1).0,
+        }
+    }
+
+    /// Serves a connection until it ends.
+    pub fn serve(&self, stream: Stream, peer: SocketAddr, ticket: Arc<Ticket>) -> impl Future<Output = ()> + use<> {
+        let (transport, config) = match stream {
+            Stream::Plain(stream) => (BrokerTransport::tcp(stream), &self.config),
+            Stream::Tls(stream, small) => {
+                let config = if small { &self.small } else { &self.config };
+                (BrokerTransport::tls(TlsStreamWrapper::new(*stream)), config)
+            }
+        };
+        let handler = ClientHandler::new(
+            transport,
+            peer,
+            Arc::clone(config),
+            Arc::clone(&self.router),
+            Arc::new(Hooks { shared: Arc::clone(&self.shared), ticket: Some(ticket) }),
+            self.storage.clone(),
+            Arc::clone(&self.stats),
+            Arc::clone(&self.monitor),
+            self.ending.subscribe(),
+        );
+        async move {
+            if let Err(error) = handler.run().await {
+                tracing::debug!(%peer, %error, "MQTT connection ended");
+            }
+        }
+    }
 }
 
 fn engine_config(settings: &BrokerSettings, shared: Arc<Shared>) -> BrokerConfig {
     let storage = match &settings.data_dir {
-        Some(dir) => StorageConfig::default().with_backend(StorageBackend::File).with_base_dir(dir.clone()),
-        None => StorageConfig::default().with_backend(StorageBackend::Memory),
+        Some(dir) => StorageConfig::default().with_backend(Backend::File).with_base_dir(dir.clone()),
+        None => StorageConfig::default().with_backend(Backend::Memory),
     }
     .with_max_queued_messages_per_client(settings.max_queued_messages)
     .with_max_queued_bytes_per_client(settings.max_queued_bytes);
     // QoS 2 stays allowed, and no rate or retain limit is set: what the engine refuses by itself
     // it answers with an acknowledgement, and MQTT 3.1.1 cannot tell that from success.
     let mut config = BrokerConfig::default()
-        .with_bind_address(settings.bind)
-        .with_max_clients(settings.max_clients)
+        .with_bind_address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .with_max_packet_size(settings.max_packet_bytes)
         .with_session_expiry(Duration::from_secs(settings.session_seconds.into()))
         .with_max_subscriptions_per_client(16)
         .with_storage(storage)
         .with_sys_topics_enabled(false);
+    config.server_receive_maximum = Some(UNFINISHED);
     config.auth_config.allow_anonymous = true;
-    config.event_handler = Some(Arc::new(Hooks(shared)));
+    config.event_handler = Some(Arc::new(Hooks { shared, ticket: None }));
     config
-}
-
-/// The engine reports a failed bind as text; trying the address ourselves tells the cause.
-async fn start_error(bind: SocketAddr, engine_says: &str) -> BrokerError {
-    match tokio::net::TcpListener::bind(bind).await {
-        Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => BrokerError::PortInUse(bind),
-        Err(source) => BrokerError::Bind { addr: bind, source },
-        Ok(_) => BrokerError::Start(engine_says.to_owned()),
-    }
 }
 
 /// A running broker. Dropping it stops it without waiting.
 pub struct Broker {
     local_addr: SocketAddr,
+    tls_addr: Option<SocketAddr>,
     shutdown: BrokerShutdownHandle,
-    task: JoinHandle<Result<(), String>>,
+    task: Engine,
+    doors: Vec<JoinHandle<()>>,
+    connections: Arc<Connections>,
     shared: Arc<Shared>,
 }
 
@@ -175,6 +294,12 @@ impl Broker {
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The address of its TLS listener, with the real port, if it has one.
+    #[must_use]
+    pub const fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
     }
 
     /// A handle to send messages with; cheap to clone.
@@ -199,17 +324,31 @@ impl Broker {
     /// has half a second; after that it is not acknowledged and its device repeats it. Wills are
     /// not sent.
     pub async fn stop(mut self) {
-        self.shared.stopping.send_replace(true);
+        let (all, connections) =
+            (tokio::time::Instant::now() + STOP_LIMIT, tokio::time::Instant::now() + CONNECTIONS_STOP);
+        self.end_connections();
+        for door in &mut self.doors {
+            // Its connections end with it.
+            if timeout_at(connections, &mut *door).await.is_err() {
+                door.abort();
+            }
+        }
         self.shutdown.shutdown();
-        if tokio::time::timeout(STOP_LIMIT, &mut self.task).await.is_err() {
+        if timeout_at(all, &mut self.task).await.is_err() {
             self.task.abort();
         }
+    }
+
+    fn end_connections(&self) {
+        self.shared.stopping.send_replace(true);
+        // Nobody is connected: nobody hears it.
+        let _ = self.connections.ending.send(());
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.shared.stopping.send_replace(true);
+        self.end_connections();
         self.shutdown.shutdown();
     }
 }
@@ -228,6 +367,12 @@ impl Publisher {
             let packet = PublishPacket::new(topic, payload, QoS::AtLeastOnce);
             router.route_message(&packet, None).await;
         }
+    }
+
+    /// Who sent more than allowed in the last whole minute, the loudest first.
+    #[must_use]
+    pub fn loud_accounts(&self) -> Vec<LoudAccount> {
+        self.shared.rates.loud()
     }
 
     /// Whether a user has a connection now.
@@ -258,239 +403,10 @@ impl Publisher {
             refused_topics: counters.refused_topics.load(Relaxed),
             withheld: counters.withheld.load(Relaxed),
             lost: counters.lost.load(Relaxed),
+            delayed: counters.delayed.load(Relaxed),
+            dropped: counters.dropped.load(Relaxed),
+            waiting: self.shared.waiting.len(),
+            turned_away: counters.turned_away.load(Relaxed),
         }
-    }
-}
-
-struct Hooks(Arc<Shared>);
-
-impl Shared {
-    fn router(&self) -> Option<Arc<MessageRouter>> {
-        self.router.get().and_then(Weak::upgrade)
-    }
-
-    async fn sign_in(&self, connect: &ConnectPacket, peer: SocketAddr) -> AuthResult {
-        let client_id = connect.client_id.as_str();
-        let (Some(user), Some(password)) = (&connect.username, &connect.password) else {
-            return self.refuse(client_id, peer, "no credential", ReasonCode::BadUsernameOrPassword);
-        };
-        if !rules::valid_name(user) || !rules::client_id_belongs(client_id, user) {
-            let why = "the client id does not belong to the user";
-            return self.refuse(client_id, peer, why, ReasonCode::ClientIdentifierNotValid);
-        }
-        let began = Instant::now();
-        let asked = self.gate.sign_in(SignIn { client_id, user, password, peer });
-        let who = match AssertUnwindSafe(asked).catch_unwind().await {
-            Ok(Admission::Device) => Principal::Device(user.clone()),
-            Ok(Admission::Gateway { base_topic }) => Principal::Gateway { name: user.clone(), base_topic },
-            Ok(Admission::Server) => Principal::Server(user.clone()),
-            Ok(Admission::Refused) => {
-                let why = "wrong user name or password";
-                return self.refuse(client_id, peer, why, ReasonCode::BadUsernameOrPassword);
-            }
-            Ok(Admission::Unavailable) | Err(_) => {
-                let why = "the credential cannot be checked now";
-                return self.refuse(client_id, peer, why, ReasonCode::ServerUnavailable);
-            }
-        };
-        if let Some(will) = &connect.will
-            && !self.gate.may_publish(&who, &will.topic)
-        {
-            let why = "the will goes to a topic that is not the client's own";
-            return self.refuse(client_id, peer, why, ReasonCode::NotAuthorized);
-        }
-        let most = if matches!(who, Principal::Server(_)) { usize::MAX } else { CONNECTIONS_PER_ACCOUNT };
-        let sign_in = SignedIn { began, peer: Some(peer), hears_reasons: connect.protocol_version >= 5 };
-        if !self.presence.admit(client_id, user, most, sign_in) {
-            self.counters.refused_sign_ins.fetch_add(1, Relaxed);
-            if self.crowded.is_due(user, Instant::now()) {
-                tracing::warn!(account = %user, client_id, %peer, most, "MQTT sign-in refused: too many connections of one account");
-            }
-            return AuthResult::fail(ReasonCode::QuotaExceeded);
-        }
-        AuthResult::success_with_user(who.to_user())
-    }
-
-    fn refuse(&self, client_id: &str, peer: SocketAddr, why: &str, code: ReasonCode) -> AuthResult {
-        self.counters.refused_sign_ins.fetch_add(1, Relaxed);
-        let own = client_id.starts_with(self_test::SELF_TEST_PREFIX) && self.testing.load(Relaxed);
-        if !own {
-            tracing::warn!(client_id, %peer, why, "MQTT sign-in refused");
-        }
-        AuthResult::fail(code)
-    }
-
-    /// Asks the gate, for at most [`STOP_GRACE`] once the broker is stopping.
-    async fn take(&self, message: Publish<'_>) -> Receipt {
-        let mut stopping = self.stopping.subscribe();
-        if *stopping.borrow_and_update() {
-            return Receipt::Retry;
-        }
-        let stopped = async {
-            // The sender lives as long as `self`.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-            sleep(STOP_GRACE).await;
-        };
-        tokio::select! {
-            biased;
-            taken = AssertUnwindSafe(self.gate.on_publish(message)).catch_unwind() => {
-                taken.unwrap_or(Receipt::Retry)
-            }
-            () = stopped => Receipt::Retry,
-        }
-    }
-
-    async fn published(&self, event: ClientPublishEvent) -> PublishAction {
-        self.counters.received.fetch_add(1, Relaxed);
-        let Some(from) = event.user_id.as_deref().and_then(Principal::from_user) else {
-            return self.withhold(&event).await;
-        };
-        // From MQTT 3.1.1 only: its messages come this far, see `authorize_publish`. The refusal is logged and counted.
-        if !self.gate.may_publish(&from, &event.topic) {
-            return match event.qos {
-                QoS::AtMostOnce => PublishAction::Handled,
-                _ => self.cut_off(&event.client_id).await,
-            };
-        }
-        let message = Publish {
-            from: &from,
-            topic: &event.topic,
-            payload: &event.payload,
-            qos: event.qos as u8,
-            retain: event.retain,
-            will: false,
-        };
-        match self.take(message).await {
-            Receipt::Accepted { deliver: false } => PublishAction::Handled,
-            Receipt::Accepted { deliver: true } if event.retain => {
-                let mut packet = PublishPacket::new(event.topic.to_string(), event.payload, event.qos);
-                packet.packet_id = event.packet_id;
-                PublishAction::Transform(packet)
-            }
-            Receipt::Accepted { deliver: true } => PublishAction::Continue,
-            Receipt::Retry => self.withhold(&event).await,
-        }
-    }
-
-    async fn withhold(&self, event: &ClientPublishEvent) -> PublishAction {
-        let client_id = &*event.client_id;
-        if event.qos == QoS::AtMostOnce {
-            self.counters.lost.fetch_add(1, Relaxed);
-            tracing::warn!(client_id, topic = %event.topic, "QoS 0 message lost");
-            return PublishAction::Handled;
-        }
-        self.counters.withheld.fetch_add(1, Relaxed);
-        tracing::warn!(client_id, topic = %event.topic, "MQTT message not acknowledged");
-        self.cut_off(client_id).await
-    }
-
-    /// The engine has no way to answer nothing, but it answers a message of QoS 0 with nothing:
-    /// so the message is exchanged for one. Removing the client's entry ends its connection, and
-    /// the device repeats what was not acknowledged when it is back.
-    async fn cut_off(&self, client_id: &str) -> PublishAction {
-        if let Some(router) = self.router() {
-            router.disconnect_client(client_id).await;
-        }
-        PublishAction::Transform(PublishPacket::new(WITHHELD, Vec::new(), QoS::AtMostOnce))
-    }
-
-    /// The engine does not pass wills through its publish hook, so they are kept by us.
-    async fn left(&self, event: ClientDisconnectEvent) {
-        let Some(Gone { who, will, peer }) = self.presence.leave(&event.client_id) else {
-            return;
-        };
-        if event.unexpected && !*self.stopping.borrow() {
-            // The library tells no more than that.
-            tracing::info!(
-                client_id = &*event.client_id,
-                account = who.name(),
-                peer = peer.map(tracing::field::display),
-                "MQTT connection broke off: network gone, silent for too long, or a packet too large or malformed"
-            );
-        }
-        let told = AssertUnwindSafe(|| self.gate.on_connection(&who, false));
-        let _ = std::panic::catch_unwind(told);
-        let Some(will) = will.filter(|_| event.unexpected && !*self.stopping.borrow()) else {
-            return;
-        };
-        let message = Publish {
-            from: &who,
-            topic: &will.topic,
-            payload: &will.payload,
-            qos: will.qos,
-            retain: will.retain,
-            will: true,
-        };
-        if self.take(message).await == Receipt::Retry {
-            self.counters.lost.fetch_add(1, Relaxed);
-            tracing::warn!(client_id = &*event.client_id, "will lost");
-        }
-    }
-
-    fn came(&self, event: ClientConnectEvent) {
-        let Some(who) = event.user_id.as_deref().and_then(Principal::from_user) else {
-            return;
-        };
-        let will = event.will_topic.map(|topic| Will {
-            topic: topic.to_string(),
-            payload: event.will_payload.map(|p| p.to_vec()).unwrap_or_default(),
-            qos: event.will_qos.map_or(0, |qos| qos as u8),
-            retain: event.will_retain.unwrap_or(false),
-        });
-        if self.presence.arrive(&event.client_id, who.clone(), will) {
-            let told = AssertUnwindSafe(|| self.gate.on_connection(&who, true));
-            let _ = std::panic::catch_unwind(told);
-        }
-    }
-
-    fn allowed(&self, user: Option<&str>, topic: &str, rule: impl Fn(&Principal, &str) -> bool) -> bool {
-        let who = user.and_then(Principal::from_user);
-        let allowed = who.as_ref().is_some_and(|who| rule(who, topic));
-        if !allowed {
-            self.counters.refused_topics.fetch_add(1, Relaxed);
-            let user = who.as_ref().map_or("", Principal::name);
-            tracing::warn!(user, topic, "MQTT topic refused");
-        }
-        allowed
-    }
-}
-
-impl AuthProvider for Hooks {
-    fn authenticate<'a>(
-        &'a self,
-        connect: &'a ConnectPacket,
-        peer: SocketAddr,
-    ) -> Boxed<'a, mqtt5::Result<AuthResult>> {
-        Box::pin(async move { Ok(self.0.sign_in(connect, peer).await) })
-    }
-
-    /// What is refused here is acknowledged, with a reason. MQTT 3.1.1 would believe it delivered, so its messages pass
-    /// and [`Shared::published`] ends the connection instead. Wills were checked at sign-in.
-    fn authorize_publish<'a>(&'a self, client_id: &str, user: Option<&'a str>, topic: &'a str) -> Boxed<'a, bool> {
-        let gate = &self.0.gate;
-        let allowed = self.0.allowed(user, topic, |who, topic| gate.may_publish(who, topic))
-            || self.0.presence.hears_no_reasons(client_id);
-        Box::pin(std::future::ready(allowed))
-    }
-
-    fn authorize_subscribe<'a>(&'a self, _client_id: &str, user: Option<&'a str>, filter: &'a str) -> Boxed<'a, bool> {
-        let gate = &self.0.gate;
-        let allowed = self.0.allowed(user, filter, |who, filter| gate.may_subscribe(who, filter));
-        Box::pin(std::future::ready(allowed))
-    }
-}
-
-impl BrokerEventHandler for Hooks {
-    fn on_client_connect<'a>(&'a self, event: ClientConnectEvent) -> Boxed<'a, ()> {
-        self.0.came(event);
-        Box::pin(std::future::ready(()))
-    }
-
-    fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> Boxed<'a, PublishAction> {
-        Box::pin(self.0.published(event))
-    }
-
-    fn on_client_disconnect<'a>(&'a self, event: ClientDisconnectEvent) -> Boxed<'a, ()> {
-        Box::pin(self.0.left(event))
     }
 }

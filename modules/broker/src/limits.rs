@@ -17,16 +17,19 @@ pub const fn nearly_full(connected: usize, most: usize) -> bool {
     connected.saturating_mul(10) >= most.saturating_mul(9)
 }
 
-/// Lets a warning pass once a minute for each account.
+/// Warnings of a minute, at most: names that strangers invent must not fill the memory, nor the log.
+const WARNINGS: usize = 1_000;
+
+/// Lets a warning pass once a minute for each account, or whatever else it is about.
 #[derive(Default)]
 pub struct OnceAMinute(Mutex<HashMap<String, Instant>>);
 
 impl OnceAMinute {
-    /// True if the account's last warning is a minute old, or there was none.
+    /// True if the account's last warning is a minute old, or there was none. False if it is one too many.
     pub fn is_due(&self, account: &str, now: Instant) -> bool {
         let mut last = self.0.lock();
         last.retain(|_, at| now.saturating_duration_since(*at) < MINUTE);
-        if last.contains_key(account) {
+        if last.contains_key(account) || last.len() >= WARNINGS {
             return false;
         }
         last.insert(account.to_owned(), now);
@@ -44,6 +47,8 @@ mod tests {
         assert!(warned.is_due("SH-1", now) && warned.is_due("SH-2", now));
         assert!(!warned.is_due("SH-1", now + Duration::from_secs(59)));
         assert!(warned.is_due("SH-1", now + MINUTE));
+        let due = (0..2 * WARNINGS).filter(|n| warned.is_due(&n.to_string(), now + MINUTE)).count();
+        assert_eq!(due, WARNINGS - 1);
     }
 
     #[test]

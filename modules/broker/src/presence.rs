@@ -27,6 +27,14 @@ pub struct SignedIn {
     pub hears_reasons: bool,
 }
 
+/// Whether a good sign-in has a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    Yes,
+    AccountFull,
+    BrokerFull,
+}
+
 /// A client whose last connection has ended.
 pub struct Gone {
     pub who: Principal,
@@ -42,7 +50,7 @@ struct Entry {
     sign_in: SignedIn,
 }
 
-struct Admitted {
+struct Coming {
     account: String,
     at: Instant,
     sign_in: SignedIn,
@@ -56,7 +64,7 @@ const FOLLOWS_WITHIN: Duration = Duration::from_secs(30);
 struct Clients {
     here: HashMap<String, Entry>,
     /// Signed in and not yet here.
-    admitted: HashMap<String, Admitted>,
+    admitted: HashMap<String, Coming>,
 }
 
 /// Clients by their ids. One lock for all of it, so that sign-ins at the same moment count each other.
@@ -64,9 +72,16 @@ struct Clients {
 pub struct Presence(Mutex<Clients>);
 
 impl Presence {
-    /// A sign-in was good; the connection follows. False if the account has `most` clients already; one that takes over
-    /// its own earlier connection is none more.
-    pub fn admit(&self, client_id: &str, account: &str, most: usize, sign_in: SignedIn) -> bool {
+    /// A sign-in was good; the connection follows, unless the account has its number of clients already or all
+    /// accounts together have. One that takes over its own earlier connection is none more.
+    pub fn admit(
+        &self,
+        client_id: &str,
+        account: &str,
+        of_account: usize,
+        of_all: usize,
+        sign_in: SignedIn,
+    ) -> Admitted {
         let mut clients = self.0.lock();
         let clients = &mut *clients;
         let now = Instant::now();
@@ -75,12 +90,23 @@ impl Presence {
         let coming = clients.admitted.iter().filter(|(id, admitted)| {
             admitted.account == account && *id != client_id && !clients.here.contains_key(*id)
         });
-        if here + coming.count() >= most {
-            return false;
+        if here + coming.count() >= of_account {
+            return Admitted::AccountFull;
         }
-        let admitted = Admitted { account: account.to_owned(), at: now, sign_in };
+        let is_new = !clients.here.contains_key(client_id) && !clients.admitted.contains_key(client_id);
+        let all_coming = clients.admitted.keys().filter(|id| !clients.here.contains_key(*id)).count();
+        if is_new && clients.here.len() + all_coming >= of_all {
+            return Admitted::BrokerFull;
+        }
+        let admitted = Coming { account: account.to_owned(), at: now, sign_in };
         clients.admitted.insert(client_id.to_owned(), admitted);
-        true
+        Admitted::Yes
+    }
+
+    /// Whether a client is here or about to be.
+    pub fn has(&self, client_id: &str) -> bool {
+        let clients = self.0.lock();
+        clients.here.contains_key(client_id) || clients.admitted.contains_key(client_id)
     }
 
     /// True if this is the client's first connection, not a take-over.
@@ -148,17 +174,21 @@ mod tests {
     #[test]
     fn sign_ins_at_the_same_moment_count_each_other() {
         let (presence, now) = (Presence::default(), at(Instant::now()));
-        assert!(presence.admit("d", "d", 2, now) && presence.admit("d#2", "d", 2, now));
-        assert!(!presence.admit("d#3", "d", 2, now), "two are coming");
-        assert!(presence.admit("e", "e", 2, now), "another account");
+        let admit = |client_id: &str, account: &str| presence.admit(client_id, account, 2, 3, now);
+        assert_eq!((admit("d", "d"), admit("d#2", "d")), (Admitted::Yes, Admitted::Yes));
+        assert_eq!(admit("d#3", "d"), Admitted::AccountFull, "two are coming");
+        assert_eq!(admit("e", "e"), Admitted::Yes, "another account");
+        assert_eq!(admit("f", "f"), Admitted::BrokerFull, "three are coming");
+        assert_eq!(admit("e", "e"), Admitted::Yes, "the same once more");
         presence.arrive("d", Principal::Device("d".into()), None);
-        assert!(!presence.admit("d#3", "d", 2, now), "one is here, one is coming");
-        assert!(presence.admit("d", "d", 2, now), "a take-over");
+        assert!(presence.has("d") && presence.has("d#2") && !presence.has("d#3"));
+        assert_eq!(admit("d#3", "d"), Admitted::AccountFull, "one is here, one is coming");
+        assert_eq!(admit("d", "d"), Admitted::Yes, "a take-over");
         presence.arrive("d", Principal::Device("d".into()), None);
         presence.leave("d");
-        assert!(!presence.admit("d#3", "d", 2, now), "the newer of the two is still here");
+        assert_eq!(admit("d#3", "d"), Admitted::AccountFull, "the newer of the two is still here");
         presence.leave("d");
-        assert!(presence.admit("d#3", "d", 2, now));
+        assert_eq!(admit("d#3", "d"), Admitted::Yes);
     }
 
     #[test]
@@ -181,9 +211,9 @@ mod tests {
         let who = Principal::Device("d".into());
         let asked = Instant::now();
         let later = asked + std::time::Duration::from_nanos(1);
-        assert!(presence.admit("d", "d", 2, at(asked)));
+        assert_eq!(presence.admit("d", "d", 2, 9, at(asked)), Admitted::Yes);
         presence.arrive("d", who.clone(), None);
-        assert!(presence.admit("d#2", "d", 2, at(later)));
+        assert_eq!(presence.admit("d#2", "d", 2, 9, at(later)), Admitted::Yes);
         presence.arrive("d#2", who.clone(), None);
         assert!(presence.older_clients_of("d", asked).is_empty());
         assert_eq!(presence.older_clients_of("d", later), ["d"]);

@@ -2,6 +2,7 @@
 //! The broker over real connections.
 
 mod common;
+mod hostile;
 
 use common::*;
 use rumqttc::{ConnectReturnCode, LastWill, QoS};

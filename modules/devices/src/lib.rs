@@ -5,11 +5,12 @@
 //! - [`ingest`]: two lanes; nothing is acknowledged before its commit. [`inbox`] knows what was seen before
 //! - [`quarantine`]: what nobody may act on; `refused`: what the database would not take
 //! - [`rules`]: limits with hysteresis and onset delay
-//! - [`link`]: the way to an external broker
+//! - [`link`]: the way to an external broker; [`accounts`]: devices as its accounts
 //! - [`pages`], [`api`]: screens and `/api/v1`; [`words`]: values and kinds as people read them
 //!
 //! It must never know a scenario, and never bind a device to a person by itself.
 
+pub mod accounts;
 mod act;
 mod api;
 pub mod gateways;

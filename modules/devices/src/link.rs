@@ -259,7 +259,11 @@ async fn tell_device(client: &AsyncClient, answer: Option<Outbound>) {
 
 /// Tries until it is stored: the broker gives it again only after a reconnect. `None` when the connection has ended, and
 /// with it this server's turn: the broker gives it to whoever connects next.
-async fn store(ingest: Arc<Ingest>, publish: Publish, mut stop: watch::Receiver<bool>) -> Option<(Publish, Option<Outbound>)> {
+async fn store(
+    ingest: Arc<Ingest>,
+    publish: Publish,
+    mut stop: watch::Receiver<bool>,
+) -> Option<(Publish, Option<Outbound>)> {
     let mut wait = Duration::from_millis(100);
     loop {
         let message = Message {

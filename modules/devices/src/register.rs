@@ -230,6 +230,7 @@ pub fn set_secret(tx: &mut Tx<'_>, id: DeviceId, secret: &str, by: Option<UserId
     diesel::update(device::table.find(id.0))
         .set((device::secret_hash.eq(hash(secret)), device::secret_at.eq(now)))
         .execute(tx.db())?;
+    crate::accounts::remember(tx, id, secret)?;
     changed(tx, "devices.device.credential", device.facility_id, id, by)?;
     tx.signal(CREDENTIALS);
     Ok(Credential { username: device.serial.clone(), client_id: device.serial, password: secret.to_owned() })
