@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use songhe_adapter_core::DeviceAdapter;
 use songhe_broker::{Broker, BrokerError, BrokerSettings};
+use songhe_devices::history;
 use songhe_devices::link::{self, Lane, LinkSettings, LinkState};
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
@@ -199,6 +200,7 @@ impl Server {
         let db = opened.db.clone();
         let socket = bind(config.server.listen, options.next_free_port)?;
         let (stop, stopped) = watch::channel(false);
+        history::prepare(&db).await?;
         let ingest = Ingest::start(db.clone(), adapters());
         let system = System::new(config);
         let modules = modules(config, &db, system.clone())?;
@@ -231,6 +233,7 @@ impl Server {
             system.watch_broker(broker.publisher(), broker.local_addr());
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
+        links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = Listener::start(socket, app.clone(), config.server.workers, tls)
@@ -259,6 +262,13 @@ impl Server {
         }
         tracing::info!(ms = started.elapsed().as_millis() as u64, "stopped");
     }
+}
+
+/// For how long observations are kept.
+fn keep(config: &Config) -> history::Keep {
+    let crate::config::Retention { readings_days, events_days, emergencies_days, hourly_days, daily_days } =
+        config.retention;
+    history::Keep { readings_days, events_days, emergencies_days, hourly_days, daily_days }
 }
 
 /// Every module of this build, in the order of their floors.

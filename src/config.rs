@@ -3,11 +3,15 @@
 //! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
 //! bad value stops the start with a sentence that tells the mend.
 
+mod retention;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+
+pub use retention::Retention;
 
 /// Words that stand for a secret in examples: `serve` refuses them, alone, joined and repeated.
 const DEFAULT_SECRETS: [&str; 9] =
@@ -29,6 +33,7 @@ pub struct Config {
     pub tls: Tls,
     pub database: Database,
     pub mqtt: Mqtt,
+    pub retention: Retention,
     pub metrics: Metrics,
     pub log: Log,
 }
@@ -233,6 +238,7 @@ impl Config {
         {
             return wrong("server.public_url must look like https://songhe.example, without a slash at its end.");
         }
+        self.retention.check()?;
         check_filter(&self.log.filter)
     }
 

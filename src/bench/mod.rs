@@ -1,18 +1,22 @@
 //! Measures, each beside a limit measured in the same run with the same payload and client count; prints its settings.
 
 mod clients;
+pub mod history;
 mod latency;
 
 use crate::cli::Failure;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Charts and lists of devices over a year of observations
+    History(history::Arguments),
     /// From a button to a program that reads the stream, beside a bare broker's echo
     Latency(latency::Arguments),
 }
 
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::History(arguments) => history::run(arguments).await,
         Command::Latency(arguments) => latency::run(arguments).await,
     }
 }

@@ -4,6 +4,7 @@
 //! - `ladder`: who is told when, across clocks that step and servers that die
 //! - `kill`: SIGKILL at random moments under load
 //! - `decode`: the installer's look at a message
+//! - `history`: a year of observations
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
 //! - `migrations`: schemas of both databases, up and down, and a database that moved to another cluster
@@ -12,6 +13,7 @@
 
 mod api;
 mod decode;
+mod history;
 mod kill;
 mod kill_check;
 mod ladder;

@@ -5,6 +5,7 @@
 //! - [`ingest`]: two lanes; nothing is acknowledged before its commit. [`inbox`] knows what was seen before
 //! - [`quarantine`]: what nobody may act on; `refused`: what the database would not take
 //! - [`rules`]: limits with hysteresis and onset delay
+//! - [`history`]: observations over years: months, roll-ups, retention, lists and series
 //! - [`link`]: the way to an external broker
 //! - [`pages`], [`api`]: screens and `/api/v1`; [`words`]: values and kinds as people read them
 //!
@@ -13,6 +14,7 @@
 mod act;
 mod api;
 pub mod gateways;
+pub mod history;
 mod inbox;
 pub mod ingest;
 pub mod link;
