@@ -143,20 +143,23 @@ fn prepare_file(url: &str) -> Result<Option<PathBuf>, StartError> {
     private_file(path).map(Some).map_err(cannot)
 }
 
+/// A file that is there is not opened: closing it would take away the locks of every SQLite connection of this process to
+/// it, and another program that looks into the database would then throw the write-ahead log away.
 fn private_file(path: &str) -> std::io::Result<PathBuf> {
-    let mut options = File::options();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    if !std::fs::exists(path)? {
+        let mut options = File::options();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        drop(options.open(path)?);
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         }
     }
-    drop(file);
     std::fs::canonicalize(path)
 }
 
