@@ -25,7 +25,7 @@ const NAME: &str = "observation";
 /// Numbers looked at in one step.
 const SLICE: i64 = 10_000;
 /// Hours written in one transaction: beyond that it takes too long.
-const MOST_HOURS: usize = 500;
+const MOST_HOURS: usize = 150;
 /// Rows of one statement.
 const ROWS: usize = 250;
 
