@@ -56,7 +56,8 @@ pub struct NotAPlace;
 
 impl fmt::Display for NotAPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`next` of the part before")
+        // Read by `misread.rs` of the kernel.
+        f.write_str("an id like 1763798400000000-7")
     }
 }
 
