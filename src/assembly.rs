@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use songhe_adapter_core::DeviceAdapter;
 use songhe_broker::{Broker, BrokerError, BrokerSettings, TlsSettings};
+use songhe_devices::history;
 use songhe_devices::link::{Lane, LinkSettings, LinkState};
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
@@ -154,20 +155,23 @@ fn prepare_file(url: &str) -> Result<Option<PathBuf>, StartError> {
     private_file(path).map(Some).map_err(cannot)
 }
 
+/// A file that is there is not opened: closing it would take away the locks of every SQLite connection of this process to
+/// it, and another program that looks into the database would then throw the write-ahead log away.
 fn private_file(path: &str) -> std::io::Result<PathBuf> {
-    let mut options = File::options();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    if !std::fs::exists(path)? {
+        let mut options = File::options();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        drop(options.open(path)?);
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         }
     }
-    drop(file);
     std::fs::canonicalize(path)
 }
 
@@ -213,6 +217,7 @@ impl Server {
         let socket = bind(config.server.listen, options.next_free_port)?;
         let servers = join_servers(&opened, config, &socket).await?;
         let (stop, stopped) = watch::channel(false);
+        history::prepare(&db).await?;
         let ingest = Ingest::start(db.clone(), adapters());
         let system = System::new(config);
         let modules = modules(config, &db, system.clone())?;
@@ -257,6 +262,7 @@ impl Server {
             system.watch_broker(broker);
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
+        links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = Listener::start(socket, app.clone(), config.server.workers, tls)
@@ -311,6 +317,13 @@ impl Server {
         }
         tracing::info!(ms = started.elapsed().as_millis() as u64, "stopped");
     }
+}
+
+/// For how long observations are kept.
+fn keep(config: &Config) -> history::Keep {
+    let crate::config::Retention { readings_days, events_days, emergencies_days, hourly_days, daily_days } =
+        config.retention;
+    history::Keep { readings_days, events_days, emergencies_days, hourly_days, daily_days }
 }
 
 /// Every module of this build, in the order of their floors.

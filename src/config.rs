@@ -4,6 +4,7 @@
 //! bad value stops the start with a sentence that tells the mend.
 
 mod mqtt;
+mod retention;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ pub use self::mqtt::{Mqtt, MqttMode};
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+
+pub use retention::Retention;
 
 /// Words that stand for a secret in examples: `serve` refuses them, alone, joined and repeated.
 const DEFAULT_SECRETS: [&str; 9] =
@@ -33,6 +36,7 @@ pub struct Config {
     pub tls: Tls,
     pub database: Database,
     pub mqtt: Mqtt,
+    pub retention: Retention,
     pub metrics: Metrics,
     pub log: Log,
 }
@@ -190,6 +194,7 @@ impl Config {
             return wrong("server.public_url must look like https://songhe.example, without a slash at its end.");
         }
         self.mqtt.check(&self.tls)?;
+        self.retention.check()?;
         check_filter(&self.log.filter)
     }
 

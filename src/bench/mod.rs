@@ -1,6 +1,7 @@
 //! Measures, each beside a limit measured in the same run with the same payload and client count; prints its settings.
 
 mod clients;
+pub mod history;
 mod house;
 mod ingest;
 mod latency;
@@ -17,6 +18,8 @@ use crate::cli::Failure;
 pub enum Command {
     /// How many messages a second are stored and acknowledged, beside the broker alone and the storage alone
     Ingest(ingest::Arguments),
+    /// Charts and lists of devices over a year of observations
+    History(history::Arguments),
     /// From a button to a program that reads the stream, beside a bare broker's echo
     Latency(latency::Arguments),
 }
@@ -24,6 +27,7 @@ pub enum Command {
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Ingest(arguments) => ingest::run(arguments).await,
+        Command::History(arguments) => history::run(arguments).await,
         Command::Latency(arguments) => latency::run(arguments).await,
     }
 }

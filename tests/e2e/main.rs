@@ -6,6 +6,7 @@
 //! - `servers`, `servers_load`: two servers on one PostgreSQL and one Mosquitto
 //! - `load`: many and hostile connections; `brokers`: Mosquitto and EMQX by what Songhe tells them
 //! - `decode`: the installer's look at a message
+//! - `history`: a year of observations
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
 //! - `migrations`: schemas of both databases, up and down, and a database that moved to another cluster
@@ -15,6 +16,7 @@
 mod api;
 mod brokers;
 mod decode;
+mod history;
 mod kill;
 mod kill_check;
 mod ladder;

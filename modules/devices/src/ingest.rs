@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use songhe_adapter_core::{
@@ -33,6 +32,9 @@ const WAITING: usize = 10_000;
 const LOAD: usize = 32;
 /// How long they may wait for that.
 const TOGETHER: Duration = Duration::from_secs(1);
+
+/// The figure of messages stored since the start, those that came again included.
+pub const STORED: &str = "ingest_stored";
 
 /// A message as it came from a broker.
 #[derive(Debug, Clone)]
@@ -75,7 +77,6 @@ pub struct Ingest {
     adapters: Vec<Arc<dyn DeviceAdapter>>,
     whereabouts: Whereabouts,
     telemetry: mpsc::Sender<Waiting>,
-    stored: AtomicU64,
 }
 
 impl Ingest {
@@ -84,16 +85,11 @@ impl Ingest {
         let (telemetry, arrivals) = mpsc::channel(WAITING);
         tokio::spawn(gather(db.clone(), arrivals));
         let whereabouts = Whereabouts::new(db.clone());
-        Arc::new(Self { db, adapters, whereabouts, telemetry, stored: AtomicU64::new(0) })
+        Arc::new(Self { db, adapters, whereabouts, telemetry })
     }
 
     pub fn adapters(&self) -> &[Arc<dyn DeviceAdapter>] {
         &self.adapters
-    }
-
-    /// Messages since the start that were committed, those that came again and those in quarantine included.
-    pub fn stored(&self) -> u64 {
-        self.stored.load(Ordering::Relaxed)
     }
 
     fn adapter_of(&self, topic: &str) -> Option<&Arc<dyn DeviceAdapter>> {
@@ -114,12 +110,6 @@ impl Ingest {
     /// # Errors
     /// As [`Ingest::accept`].
     pub async fn accept_and_answer(&self, message: Message) -> Result<(Accepted, Option<Outbound>)> {
-        let accepted = self.take(message).await?;
-        self.stored.fetch_add(1, Ordering::Relaxed);
-        Ok(accepted)
-    }
-
-    async fn take(&self, message: Message) -> Result<(Accepted, Option<Outbound>)> {
         let Some(adapter) = self.adapter_of(&message.topic) else {
             return Ok((self.quarantine(message, None, Reason::NoAdapter, String::new()).await?, None));
         };
@@ -231,6 +221,7 @@ impl Ingest {
             Err(error) if error.is_unique_violation() => store().await,
             outcome => outcome,
         };
+        self.db.add_to_gauge(STORED, usize::from(outcome.is_ok()));
         match outcome {
             Err(error) if !is_passing(&error) => refused::keep(&self.db, arrival, error).await,
             outcome => outcome,
@@ -295,6 +286,7 @@ async fn gather(db: Database, mut arrivals: mpsc::Receiver<Waiting>) {
                 if !later {
                     written = Instant::now();
                 }
+                db.add_to_gauge(STORED, results.len());
                 for (answer, result) in answers.into_iter().zip(results) {
                     let _ = answer.send(Ok(result));
                 }

@@ -6,6 +6,7 @@
 //! - [`quarantine`]: what nobody may act on; `refused`: what the database would not take
 //! - [`rules`]: limits with hysteresis and onset delay
 //! - [`link`]: the way to an external broker; [`accounts`]: devices as its accounts
+//! - [`history`]: observations over years: months, roll-ups, retention, lists and series
 //! - [`pages`], [`api`]: screens and `/api/v1`; [`words`]: values and kinds as people read them
 //!
 //! It must never know a scenario, and never bind a device to a person by itself.
@@ -14,6 +15,7 @@ pub mod accounts;
 mod act;
 mod api;
 pub mod gateways;
+pub mod history;
 mod inbox;
 pub mod ingest;
 pub mod link;

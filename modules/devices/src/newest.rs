@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use songhe_kernel::{Db, Moment, Result, Tx};
 
@@ -65,21 +66,22 @@ impl Newest {
     }
 }
 
-/// Milliseconds of observations before the last one that may be missing in the latest states after a kill.
-const MISSING_MS: i64 = 5_000;
-/// Most rows that are looked at: what fits into that time at any rate this server can take.
-const MISSING_ROWS: i64 = 100_000;
+/// Seconds of observations before the last one that may be missing in the latest states after a kill.
+const MISSING_S: i64 = 5;
+/// Most rows that are looked at: what fits into that time at the rates this server can take.
+const MISSING_ROWS: i64 = 50_000;
 
 /// Brings the latest states up to what was stored before a kill.
 pub(crate) fn catch_up(tx: &mut Tx<'_>) -> Result<()> {
-    let last: Option<i64> =
-        observation::table.select(observation::id).order(observation::id.desc()).first(tx.db()).optional()?;
-    let Some(last) = last else { return Ok(()) };
+    let first = last_seq(tx.db())? - MISSING_ROWS;
+    let lately = observation::table.filter(observation::seq.gt(first));
+    let Some(at) = lately.select(max(observation::received_at)).first::<Option<Moment>>(tx.db())? else {
+        return Ok(());
+    };
     type Row = (i64, String, Option<i64>, Option<String>, Option<bool>, String, Moment, Moment);
-    let rows: Vec<Row> = observation::table
-        .filter(observation::id.gt(songhe_kernel::ids::earlier(last, MISSING_MS)))
-        .order(observation::id.desc())
-        .limit(MISSING_ROWS)
+    let rows: Vec<Row> = lately
+        .filter(observation::received_at.ge(at.plus_seconds(-MISSING_S)))
+        .order(observation::seq.asc())
         .select((
             observation::device_id,
             observation::kind,
@@ -93,12 +95,28 @@ pub(crate) fn catch_up(tx: &mut Tx<'_>) -> Result<()> {
         .load(tx.db())?;
     let mut newest = Newest::default();
     // Oldest first: of two with one time the later one counts.
-    for (device, kind, value_micro, unit, active, quality, observed_at, received_at) in rows.into_iter().rev() {
+    for (device, kind, value_micro, unit, active, quality, observed_at, received_at) in rows {
         let device_id = DeviceId(device);
         newest.keep(State { device_id, kind, value_micro, unit, active, quality, observed_at });
         newest.heard(Health { device_id: device, last_seen_at: received_at, online: None, firmware: None });
     }
     newest.write(tx.db())
+}
+
+/// The number of the last row, or one above it. Not by order: PostgreSQL has no index that could tell.
+fn last_seq(db: &mut Db) -> Result<i64> {
+    #[derive(QueryableByName)]
+    struct Last {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        seq: i64,
+    }
+    let last: Last = match db {
+        Db::Pg(conn) => diesel::sql_query("SELECT last_value AS seq FROM observation_seq").get_result(conn)?,
+        Db::Sqlite(conn) => {
+            diesel::sql_query("SELECT COALESCE(MAX(seq), 0) AS seq FROM observation").get_result(conn)?
+        }
+    };
+    Ok(last.seq)
 }
 
 #[cfg(test)]

@@ -42,9 +42,11 @@ pub(crate) struct NewObservation {
 }
 
 /// An observation as stored.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, QueryableByName)]
 #[diesel(table_name = observation)]
 pub struct Observation {
+    /// The order of arrival; of this database only.
+    pub(crate) seq: i64,
     pub id: ObservationId,
     pub device_id: DeviceId,
     pub facility_id: FacilityId,
@@ -207,45 +209,4 @@ pub fn health(db: &mut Db, devices: &[DeviceId]) -> Result<Vec<Health>> {
         .filter(device_health::device_id.eq_any(devices.iter().map(|id| id.0).collect::<Vec<_>>()))
         .select(Health::as_select())
         .load(db)?)
-}
-
-/// What to look for. Newest first.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// `None`: every facility.
-    pub facilities: Option<Vec<FacilityId>>,
-    pub device: Option<DeviceId>,
-    pub resident: Option<ResidentId>,
-    pub kind: Option<String>,
-    pub from: Option<Moment>,
-    pub until: Option<Moment>,
-    /// The id of the last row of the page before.
-    pub after: Option<ObservationId>,
-}
-
-/// Up to `limit` observations, newest first (by arrival).
-pub fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Observation>> {
-    let mut query = observation::table.select(Observation::as_select()).into_boxed();
-    if let Some(ids) = &filter.facilities {
-        query = query.filter(observation::facility_id.eq_any(ids.iter().map(|id| id.0).collect::<Vec<_>>()));
-    }
-    if let Some(device) = filter.device {
-        query = query.filter(observation::device_id.eq(device.0));
-    }
-    if let Some(resident) = filter.resident {
-        query = query.filter(observation::resident_id.eq(resident.0));
-    }
-    if let Some(kind) = &filter.kind {
-        query = query.filter(observation::kind.eq(kind.clone()));
-    }
-    if let Some(from) = filter.from {
-        query = query.filter(observation::observed_at.ge(from));
-    }
-    if let Some(until) = filter.until {
-        query = query.filter(observation::observed_at.lt(until));
-    }
-    if let Some(after) = filter.after {
-        query = query.filter(observation::id.lt(after.0));
-    }
-    Ok(query.order(observation::id.desc()).limit(limit).load(db)?)
 }

@@ -80,7 +80,8 @@ diesel::table! {
     }
 }
 diesel::table! {
-    observation (id) {
+    observation (seq) {
+        seq -> BigInt,
         id -> BigInt,
         device_id -> BigInt,
         facility_id -> BigInt,
@@ -96,6 +97,42 @@ diesel::table! {
         message_id -> Text,
         observed_at -> Timestamp,
         received_at -> Timestamp,
+    }
+}
+diesel::table! {
+    observation_hour (device_id, kind, starts_at) {
+        device_id -> BigInt,
+        kind -> Text,
+        starts_at -> Timestamp,
+        n -> BigInt,
+        other -> BigInt,
+        events -> BigInt,
+        sum_micro -> Double,
+        min_micro -> Nullable<BigInt>,
+        max_micro -> Nullable<BigInt>,
+        last_micro -> Nullable<BigInt>,
+        last_at -> Nullable<Timestamp>,
+    }
+}
+diesel::table! {
+    observation_day (device_id, kind, starts_at) {
+        device_id -> BigInt,
+        kind -> Text,
+        starts_at -> Timestamp,
+        n -> BigInt,
+        other -> BigInt,
+        events -> BigInt,
+        sum_micro -> Double,
+        min_micro -> Nullable<BigInt>,
+        max_micro -> Nullable<BigInt>,
+        last_micro -> Nullable<BigInt>,
+        last_at -> Nullable<Timestamp>,
+    }
+}
+diesel::table! {
+    rollup_cursor (name) {
+        name -> Text,
+        seq -> BigInt,
     }
 }
 diesel::table! {

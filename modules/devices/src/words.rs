@@ -72,6 +72,11 @@ pub fn is_measure(kind: &str) -> bool {
     Measure::from_name(kind).is_some()
 }
 
+/// The canonical unit of a kind of reading; `None` for events and counts without one.
+pub fn unit_of(kind: &str) -> Option<&'static str> {
+    Measure::from_name(kind).map(Measure::unit)
+}
+
 /// Last part of `devices-quality-…`. `late_s`: how much later than it was observed it arrived, in seconds.
 pub fn quality_key(quality: &str, late_s: i64) -> &'static str {
     match quality {

@@ -41,12 +41,6 @@ impl IdMaker {
     }
 }
 
-/// The first id that may have been made so many milliseconds before another one was.
-pub const fn earlier(id: i64, ms: i64) -> i64 {
-    let at = id >> (SERVER_BITS + COUNTER_BITS);
-    if at > ms { (at - ms) << (SERVER_BITS + COUNTER_BITS) } else { 0 }
-}
-
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// `prefix_` and 13 digits of Crockford's base 32.

@@ -5,6 +5,7 @@ mod devices;
 mod observations;
 mod quarantine;
 mod rules;
+mod series;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::module::Setup;
 pub(crate) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     let mut routes = devices::routes(setup);
     routes.extend(observations::routes());
+    routes.extend(series::routes());
     routes.extend(rules::routes());
     routes.extend(quarantine::routes());
     routes

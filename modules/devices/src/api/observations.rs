@@ -7,15 +7,21 @@ use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{FacilityId, Moment, Result};
 use songhe_registry::{PlaceId, ResidentId};
 
+use crate::history::list::{Filter, Place, observations};
 use crate::module::OBSERVATIONS_READ;
-use crate::observations::{Filter, Observation, ObservationId, list};
+use crate::observations::{Observation, ObservationId};
 use crate::register::DeviceId;
 use crate::words;
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route::get("/api/v1/observations", Access::Permission(OBSERVATIONS_READ), show_list).doc(
-        ApiDoc::new("List observations, the last to arrive first").query::<Query>().returns::<List<ObservationBody>>(),
-    )]
+    vec![
+        Route::get("/api/v1/observations", Access::Permission(OBSERVATIONS_READ), show_list).doc(
+            ApiDoc::new("List observations, the last to be observed first")
+                .description("By the time of observation; of one moment, the last to arrive first.")
+                .query::<Query>()
+                .returns::<List<ObservationBody>>(),
+        ),
+    ]
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -32,7 +38,7 @@ struct Query {
     /// Observed before this time.
     to: Option<Moment>,
     /// `next` of the part before.
-    after: Option<ObservationId>,
+    after: Option<Place>,
     /// How many at most.
     #[serde(default)]
     limit: Limit,
@@ -67,11 +73,14 @@ struct ObservationBody {
     message_id: String,
     observed_at: Moment,
     received_at: Moment,
+    #[serde(skip)]
+    place: Place,
 }
 
 impl From<Observation> for ObservationBody {
     fn from(row: Observation) -> Self {
         Self {
+            place: Place::of(&row),
             id: row.id,
             device_id: row.device_id,
             facility_id: row.facility_id,
@@ -102,7 +111,7 @@ async fn show_list(ctx: Ctx) -> Result<HttpResponse> {
         until: query.to,
         after: query.after,
     };
-    let rows = ctx.app().db.read(move |db| list(db, &filter, query.limit.rows())).await?;
+    let rows = ctx.app().db.read(move |db| observations(db, &filter, query.limit.rows())).await?;
     let items = rows.into_iter().map(ObservationBody::from).collect();
-    ctx.json_ok(&List::part(items, query.limit, |row: &ObservationBody| row.id))
+    ctx.json_ok(&List::part(items, query.limit, |row: &ObservationBody| row.place))
 }

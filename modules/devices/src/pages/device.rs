@@ -12,15 +12,17 @@ use songhe_incidents::module::INCIDENTS_READ;
 use songhe_incidents::schema::incident;
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, cursor, cut, refused, url};
 use songhe_kernel::identity::schema::app_user;
-use songhe_kernel::{Db, Error, FieldError, Moment, Result, UserId};
+use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, UserId};
 use songhe_registry::{Facility, PlaceId, RESIDENTS_READ, ResidentId, facility};
 
 use super::edit::{give_credential, say, seen};
-use super::{bindable, choice, with};
+use super::{bindable, charts, choice, with};
 use crate::gateways::{self, Ties};
+use crate::history::Series;
+use crate::history::list::{self as history_list, Filter, Place as RowPlace};
 use crate::list::{self, Listed};
 use crate::module::{DEVICES_READ, DEVICES_WRITE, OBSERVATIONS_READ, Setup};
-use crate::observations::{self, Filter, Observation, ObservationId, State};
+use crate::observations::{self, Observation, State};
 use crate::register::{self, Binding, Device, DeviceId};
 use crate::words;
 
@@ -41,6 +43,7 @@ struct Page {
     device: Facts,
     can_edit: bool,
     state: Vec<StateModel>,
+    charts: charts::Model,
     observations: Vec<ObservationModel>,
     older_url: Option<String>,
     bindings: Vec<BindingModel>,
@@ -151,6 +154,10 @@ struct Found {
     facility: Facility,
     listed: Listed,
     states: Vec<State>,
+    series: Vec<(String, Series)>,
+    span: charts::Span,
+    /// What is wrong with the days asked for.
+    span_error: Option<Text>,
     observations: Vec<Observation>,
     bindings: Vec<Binding>,
     places: HashMap<PlaceId, String>,
@@ -176,8 +183,9 @@ impl Sees {
     }
 }
 
-fn look(db: &mut Db, device: Device, sees: Sees, after: Option<ObservationId>, now: Moment) -> Result<Found> {
+fn look(db: &mut Db, device: Device, sees: Sees, asked: &Query, now: Moment) -> Result<Found> {
     let id = device.id;
+    let after: Option<RowPlace> = cursor(&asked.after)?;
     let ties = gateways::ties(db, id, &device.serial)?;
     let facility = facility(db, device.facility_id)?.ok_or(Error::NotFound)?;
     let listed = list::describe(db, vec![device], now)?.into_iter().next().ok_or(Error::NotFound)?;
@@ -193,11 +201,15 @@ fn look(db: &mut Db, device: Device, sees: Sees, after: Option<ObservationId>, n
         app_user::table.filter(app_user::id.eq_any(by)).select((app_user::id, app_user::display_name)).load(db)?;
     let (states, observations) = if sees.observations {
         let filter = Filter { device: Some(id), after, ..Filter::default() };
-        (observations::states(db, &[id])?, observations::list(db, &filter, OBSERVATION_ROWS + 1)?)
+        (observations::states(db, &[id])?, history_list::observations(db, &filter, OBSERVATION_ROWS + 1)?)
     } else {
         (Vec::new(), Vec::new())
     };
+    let (span, span_error) = charts::span_of(&asked.charts, now, facility.tz()?);
     Ok(Found {
+        series: charts::load(db, id, &states, span)?,
+        span,
+        span_error,
         issued_at: register::secret_made_at(db, id)?,
         incidents: if sees.incidents { open_incidents(db, id)? } else { Vec::new() },
         users: users.into_iter().collect(),
@@ -242,26 +254,35 @@ async fn show(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     render(&ctx, &setup, device, form, &[]).await
 }
 
+/// What the address asks for.
+#[derive(Clone, Deserialize)]
+struct Query {
+    #[serde(default)]
+    after: String,
+    #[serde(flatten)]
+    charts: charts::Asked,
+}
+
 async fn render(ctx: &Ctx, setup: &Setup, device: Device, form: Form, errors: &[FieldError]) -> Result<HttpResponse> {
-    #[derive(Deserialize)]
-    struct Query {
-        #[serde(default)]
-        after: String,
-    }
-    let after: Option<ObservationId> = cursor(&ctx.query::<Query>()?.after)?;
+    let asked = ctx.query::<Query>()?;
     let now = ctx.app().clock.now();
     let sees = Sees::of(ctx, &device);
     let is_member = setup.is_member(&device);
     let can_edit = ctx.caller().facilities(DEVICES_WRITE).contains(device.facility_id);
-    let mut found = ctx.app().db.read(move |db| look(db, device, sees, after, now)).await?;
+    let query = asked.clone();
+    let mut found = ctx.app().db.read(move |db| look(db, device, sees, &query, now)).await?;
     let zone = found.facility.tz()?;
     let more = cut(&mut found.observations, OBSERVATION_ROWS);
-    let last = found.observations.last().filter(|_| more).map(|row| row.id.to_string());
+    let last = found.observations.last().filter(|_| more).map(|row| RowPlace::of(row).to_string());
     let (places, residents) =
         if can_edit { bindable(ctx, std::slice::from_ref(&found.facility)).await? } else { (Vec::new(), Vec::new()) };
     let id = found.listed.device.id;
+    let series = std::mem::take(&mut found.series);
+    let charts = charts::model(ctx, id, found.span, found.span_error.take(), &asked.charts, series);
+    let is_refused = !errors.is_empty() || charts.is_refused();
     let page = Page {
         can_edit,
+        charts,
         state: found.states.iter().filter_map(|state| state_model(ctx, state)).collect(),
         observations: found.observations.iter().map(|row| observation_model(ctx, row)).collect(),
         older_url: last.map(|last| url(&format!("/devices/{id}"), &[("after", &last)])),
@@ -279,7 +300,7 @@ async fn render(ctx: &Ctx, setup: &Setup, device: Device, form: Form, errors: &[
         device: facts(ctx, found.facility, found.listed, sees),
         open_incidents: found.incidents,
     };
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = if is_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     ctx.clone().in_zone(zone).page_with(status, "devices/device", &page)
 }
 

@@ -2,6 +2,7 @@
 //! is the contract of the model here. Forms answer 303, or 422 with what was typed; a credential is answered at once and
 //! by no cache.
 
+mod charts;
 mod device;
 mod devices;
 mod edit;

@@ -3,6 +3,8 @@
 
 mod common;
 mod gateways;
+mod history;
+mod history_views;
 mod ingest;
 mod latest;
 mod register;

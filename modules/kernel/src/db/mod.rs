@@ -343,6 +343,17 @@ impl Database {
         self.inner.gauges.write().insert(name, value);
     }
 
+    /// Adds to such a figure: a count since the start.
+    pub fn add_to_gauge(&self, name: &'static str, count: usize) {
+        let mut gauges = self.inner.gauges.write();
+        let value = gauges.entry(name).or_default();
+        *value = value.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn gauge(&self, name: &str) -> i64 {
+        self.inner.gauges.read().get(name).copied().unwrap_or_default()
+    }
+
     pub fn gauges(&self) -> Vec<(&'static str, i64)> {
         let mut all: Vec<_> = self.inner.gauges.read().iter().map(|(name, value)| (*name, *value)).collect();
         all.sort_unstable();
