@@ -4,6 +4,7 @@
 //! - [`gateways`]: who speaks for others, and what they call them
 //! - [`ingest`]: two lanes; nothing is acknowledged before its commit. [`inbox`] knows what was seen before
 //! - [`quarantine`]: what nobody may act on; `refused`: what the database would not take
+//! - [`device_tests`]: weekly tests, which are measured and never page anybody
 //! - [`rules`]: limits with hysteresis and onset delay
 //! - [`link`]: the way to an external broker
 //! - [`pages`], [`api`]: screens and `/api/v1`; [`words`]: values and kinds as people read them
@@ -12,6 +13,7 @@
 
 mod act;
 mod api;
+pub mod device_tests;
 pub mod gateways;
 mod inbox;
 pub mod ingest;
