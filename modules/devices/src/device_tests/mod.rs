@@ -6,6 +6,7 @@
 //! and arrived within the window. Everything else is a call ([`take`]).
 
 mod plan;
+mod seen;
 mod standing;
 mod take;
 
@@ -16,13 +17,15 @@ use songhe_adapter_core::EventKind;
 use songhe_incidents::schema::incident;
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{BothExt, Db, Error, FacilityId, Moment, NewTimer, Result, Text, Tx, UserId, define_id};
+use songhe_registry::PlaceId;
 
 use crate::MODULE;
-use crate::register::{Device, DeviceId};
+use crate::register::{self, Device, DeviceId};
 use crate::schema::{call_action, device_state, device_test};
 
-pub use plan::{Plan, plan, set_exempt, set_plan};
-pub use standing::{Filter, Listed, Standing, list, standing, totals};
+pub use plan::{Plan, exempt, plan, set_exempt, set_plan};
+pub use seen::OverdueTests;
+pub use standing::{Filter, Listed, Standing, Totals, list, standing, totals};
 pub(crate) use take::{TIMER, on_timer, take};
 
 define_id!(
@@ -207,6 +210,52 @@ fn check(db: &mut Db, devices: &[Device], expects: Option<EventKind>) -> Result<
         Some(calls) => refuse(Text::key("device-tests-error-open").arg("name", &calls.name)),
         None => Ok(()),
     }
+}
+
+/// Which devices somebody wants to test.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    Devices(Vec<DeviceId>),
+    /// Everything whose test is due or overdue, at a place or (`None`) at the whole facility.
+    WhatIsDue {
+        facility: FacilityId,
+        place: Option<PlaceId>,
+    },
+}
+
+/// [`start`] for devices that are named or looked up.
+///
+/// # Errors
+/// `NotFound` for a device or place outside the scope; those of [`start`].
+pub fn start_wanted(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    wanted: &Wanted,
+    kind: TestKind,
+    expects: Option<EventKind>,
+    by: UserId,
+) -> Result<Vec<TestId>> {
+    let devices: Vec<Device> = match wanted {
+        Wanted::Devices(ids) => ids.iter().map(|id| seen(tx.db(), scope, *id)).collect::<Result<_>>()?,
+        Wanted::WhatIsDue { facility, place } => {
+            if !scope.contains(*facility) {
+                return Err(Error::NotFound);
+            }
+            let filter = Filter { facility: *facility, place: *place, standing: None };
+            let now = tx.now();
+            let due = |one: &Listed| matches!(one.standing, Standing::Due | Standing::Overdue);
+            list(tx.db(), &filter, now)?.into_iter().filter(due).map(|one| one.device).collect()
+        }
+    };
+    start(tx, &devices, kind, expects, by)
+}
+
+/// The device, if it is within the scope.
+///
+/// # Errors
+/// `NotFound` otherwise.
+pub(crate) fn seen(db: &mut Db, scope: &Scope, id: DeviceId) -> Result<Device> {
+    register::find(db, id)?.filter(|device| scope.contains(device.facility_id)).ok_or(Error::NotFound)
 }
 
 fn timer_key(id: TestId) -> String {

@@ -7,7 +7,7 @@ use songhe_kernel::{BothExt, Db, Error, FacilityId, FieldError, Result, Text, Tx
 
 use super::TOPIC;
 use crate::register::Device;
-use crate::schema::{device_test_exempt, device_test_plan};
+use crate::schema::{device, device_test_exempt, device_test_plan};
 
 /// Days between two tests; one test a week unless the facility says otherwise (domain/care.md, Alarms).
 const INTERVAL_DAYS: std::ops::RangeInclusive<i32> = 1..=31;
@@ -68,6 +68,16 @@ pub fn set_plan(tx: &mut Tx<'_>, facility: FacilityId, plan: Plan) -> Result<()>
         .execute(tx.db())?;
     tx.signal(format!("{TOPIC}:{facility}"));
     Ok(())
+}
+
+/// The devices of a facility that need no test, by name.
+pub fn exempt(db: &mut Db, facility: FacilityId) -> Result<Vec<Device>> {
+    Ok(device::table
+        .filter(device::facility_id.eq(facility.0))
+        .filter(device::id.eq_any(device_test_exempt::table.select(device_test_exempt::device_id)))
+        .order((device::name.asc(), device::id.asc()))
+        .select(Device::as_select())
+        .load(db)?)
 }
 
 /// A device that calls nobody needs no test, or needs one after all.

@@ -3,6 +3,7 @@
 //! by no cache.
 
 mod device;
+mod device_tests;
 mod devices;
 mod edit;
 mod quarantine;
@@ -25,6 +26,7 @@ const MAX_CHOICES: usize = 2_000;
 
 pub(crate) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     let mut routes = devices::routes();
+    routes.extend(device_tests::routes());
     routes.extend(edit::routes(setup));
     routes.extend(device::routes(setup));
     routes.extend(quarantine::routes(setup));

@@ -194,3 +194,129 @@ both_databases! {
         assert_eq!(street.kinds().await, ["sos"], "the test had its message");
     }
 }
+
+mod over_http {
+    //! The same as people meet it: the page with the tablet, the API, and who may do what.
+
+    use serde_json::{Value, json};
+    use songhe_adapter_core::EventKind::Smoke;
+
+    use super::*;
+    use crate::screens::Desk;
+
+    fn items(list: &Value) -> &Vec<Value> {
+        list["items"].as_array().unwrap()
+    }
+
+    /// Serial, standing, and what the device is asked for.
+    async fn standings(desk: &Desk, token: &str) -> Vec<(String, String, Value)> {
+        let path = format!("/api/v1/device-tests?facility={}", desk.street.here.facility);
+        let (status, list) = desk.get(token, &path).await;
+        assert_eq!(status, 200, "{list}");
+        let text = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();
+        items(&list).iter().map(|one| (text(one, "serial"), text(one, "standing"), one["asks"].clone())).collect()
+    }
+
+    both_databases! {
+        from MIGRATED;
+
+        async fn a_round_with_the_tablet(test: TestDb) {
+            let desk = Desk::open(&test).await;
+            let (here, carer, admin) = (desk.street.here, desk.token("carer").await, desk.token("admin").await);
+            let facility = here.facility.to_string();
+            assert_eq!(
+                standings(&desk, &carer).await,
+                [("SH-2".into(), "due".into(), json!(null)), ("SH-1".into(), "due".into(), json!(null))],
+                "by place; what was never tested is due"
+            );
+            let room = here.room.to_string();
+            // One press of a button starts all that is due in the room.
+            let sent = desk.form(&carer, "/device-tests", &[("facility", &*facility), ("place", &room)]).await;
+            assert_eq!((sent.status, sent.location.contains("place=plc_")), (303, true), "{}", sent.body);
+            desk.street.clock.advance(Duration::from_secs(20));
+            desk.street.accept(desk.street.sos("SH-1", "1")).await;
+            let page = desk.page(&carer, "/device-tests").await;
+            let id = page.body.split("data-unshown=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+            for words in ["等待按键", "通过", "取消测试", "这是真的呼叫"] {
+                assert!(page.body.contains(words), "{words}: {}", page.body);
+            }
+            // The page's script tells that the result is on a screen.
+            assert_eq!(desk.form(&carer, &format!("/device-tests/{id}/shown"), &[]).await.status, 204);
+            let (_, past) = desk.get(&carer, &format!("/api/v1/device-tests/history?facility={facility}")).await;
+            let passed = items(&past).iter().find(|test| test["state"] == "passed").unwrap();
+            assert_eq!((&passed["stored_ms"], &passed["shown_ms"]), (&json!(0), &json!(0)));
+            assert!(passed["started_by"].is_string());
+            let waiting = items(&past).iter().find(|test| test["state"] == "waiting").unwrap()["id"].as_str().unwrap();
+            let path = format!("/device-tests/{waiting}/cancel");
+            assert_eq!(desk.form(&carer, &path, &[("facility", &*facility)]).await.status, 303);
+            assert_eq!(
+                standings(&desk, &carer).await,
+                [("SH-2".into(), "due".into(), json!(null)), ("SH-1".into(), "passed".into(), json!("sos"))]
+            );
+            assert_eq!(desk.street.incidents().await, []);
+            // A day goes by, and a week.
+            desk.street.clock.advance(Duration::from_secs(8 * 86_400));
+            let (carer, admin) = (desk.token("carer").await, if desk.page(&admin, "/device-tests").await.status == 200 { admin } else { desk.token("admin").await });
+            assert!(standings(&desk, &carer).await.iter().all(|(_, standing, _)| standing == "overdue"));
+            // What needs no test is not asked for.
+            let body = json!({ "device_id": here.sensor, "exempt": true });
+            assert_eq!(desk.post(&carer, "/api/v1/device-tests/exempt", body.clone()).await.0, 403);
+            let answer = desk.send(&admin, actix_web::test::TestRequest::post().uri("/api/v1/device-tests/exempt").set_json(&body)).await;
+            assert_eq!(answer.status, 204);
+            assert_eq!(standings(&desk, &admin).await.len(), 1);
+            let page = desk.page(&admin, "/device-tests").await;
+            assert!(page.body.contains("恢复测试"), "{}", page.body);
+            let csv = desk.page(&admin, "/device-tests?format=csv").await;
+            assert!(csv.kind.starts_with("text/csv") && csv.body.contains("\"SH-1\",\"已逾期\",\"2026-11-29\""), "{}", csv.body);
+        }
+
+        async fn a_press_that_was_a_call_is_raised_from_the_page(test: TestDb) {
+            let desk = Desk::open(&test).await;
+            let carer = desk.token("carer").await;
+            let (status, started) = desk.post(&carer, "/api/v1/device-tests", json!({ "devices": [desk.street.here.cord] })).await;
+            assert_eq!(status, 201, "{started}");
+            let id = items(&started)[0]["id"].as_str().unwrap().to_owned();
+            desk.street.accept(desk.street.sos("SH-1", "1")).await;
+            assert_eq!(desk.street.incidents().await, []);
+            assert_eq!(desk.form(&carer, &format!("/device-tests/{id}/real"), &[]).await.status, 303);
+            let raised = desk.street.incidents().await;
+            assert_eq!((raised.len(), raised[0].kind.as_str()), (1, "sos"));
+            // With the call open nobody can test it away: the page says why.
+            let form = [("facility", desk.street.here.facility.to_string()), ("device", desk.street.here.cord.to_string())];
+            let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let refused = desk.form(&carer, "/device-tests", &form).await;
+            assert!(refused.status == 422 && refused.body.contains("还没有处理完"), "{}", refused.body);
+        }
+
+        async fn who_may_test_what(test: TestDb) {
+            let desk = Desk::open(&test).await;
+            let (here, there) = (desk.street.here, desk.street.elsewhere);
+            let (carer, supervisor, admin) = (desk.token("carer").await, desk.token("supervisor").await, desk.token("admin").await);
+            assert_eq!(desk.post(&supervisor, "/api/v1/device-tests", json!({ "devices": [here.cord] })).await.0, 403);
+            assert_eq!(desk.page(&supervisor, "/device-tests").await.status, 200, "supervision looks");
+            assert_eq!(desk.post(&carer, "/api/v1/device-tests", json!({ "devices": [there.cord] })).await.0, 404);
+            assert_eq!(desk.post(&carer, "/api/v1/device-tests", json!({ "facility_id": there.facility })).await.0, 404);
+            assert_eq!(desk.get(&carer, &format!("/api/v1/device-tests?facility={}", there.facility)).await.0, 404);
+            assert_eq!(desk.page(&carer, &format!("/device-tests?facility={}", there.facility)).await.status, 404);
+            let theirs = desk.street.start_test(there.cord, None).await.unwrap();
+            for act in ["cancel", "shown", "real"] {
+                assert_eq!(desk.post(&carer, &format!("/api/v1/device-tests/{theirs}/{act}"), json!({})).await.0, 404, "{act}");
+            }
+            let plan = |interval: i32, window: i32| json!({ "facility_id": here.facility, "interval_days": interval, "window_seconds": window });
+            let put = |token: String, body: Value| {
+                let request = actix_web::test::TestRequest::put().uri("/api/v1/device-tests/plan").set_json(body);
+                let desk = &desk;
+                async move { desk.send(&token, request).await }
+            };
+            assert_eq!(put(carer.clone(), plan(14, 120)).await.status, 403);
+            let refused = put(admin.clone(), plan(0, 7_200)).await;
+            assert!(refused.status == 422 && refused.body.contains("interval_days") && refused.body.contains("window_seconds"));
+            assert_eq!(put(admin.clone(), plan(14, 120)).await.status, 204);
+            let (_, list) = desk.get(&admin, &format!("/api/v1/device-tests?facility={}", here.facility)).await;
+            assert_eq!(list["plan"], json!({ "interval_days": 14, "window_seconds": 120 }));
+            let id = desk.street.start_test(here.sensor, Some(Smoke)).await.unwrap();
+            let test = desk.street.test(id).await;
+            assert_eq!((test.ends_at.seconds_since(test.started_at), test.expects.as_str()), (120, "smoke"));
+        }
+    }
+}
