@@ -32,6 +32,7 @@ device-tests-cancel = Cancel test
 device-tests-real = This was a real call
 device-tests-until = Until
 device-tests-next = Next due
+device-tests-by-day = No later than
 device-tests-last = Last passed
 device-tests-never = Never
 device-tests-by-itself = The device itself

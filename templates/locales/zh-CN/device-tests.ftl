@@ -32,6 +32,7 @@ device-tests-cancel = 取消测试
 device-tests-real = 这是真的呼叫
 device-tests-until = 等到
 device-tests-next = 下次应测
+device-tests-by-day = 最迟
 device-tests-last = 最近一次通过
 device-tests-never = 从未
 device-tests-by-itself = 设备自检

@@ -60,11 +60,13 @@ struct Query {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HistoryQuery {
-    facility: FacilityId,
+    facility: Option<FacilityId>,
     device: Option<DeviceId>,
     /// How many at most.
     #[serde(default)]
     limit: Limit,
+    /// `next` of the part before.
+    after: Option<TestId>,
 }
 
 /// A facility's emergency devices.
@@ -210,9 +212,9 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
 }
 
 async fn history(ctx: Ctx) -> Result<HttpResponse> {
-    let HistoryQuery { facility, device, limit } = ctx.query()?;
-    ctx.caller().expect_at(DEVICES_READ, facility)?;
-    let rows = ctx.app().db.read(move |db| device_tests::latest(db, facility, device, limit.rows())).await?;
+    let HistoryQuery { facility, device, limit, after } = ctx.query()?;
+    let scope = ctx.caller().narrowed(DEVICES_READ, facility)?;
+    let rows = ctx.app().db.read(move |db| device_tests::latest(db, &scope, device, after, limit.rows())).await?;
     ctx.json_ok(&List::part(rows.iter().map(TestBody::from).collect(), limit, |test: &TestBody| test.id))
 }
 

@@ -271,16 +271,24 @@ pub fn find(db: &mut Db, scope: &Scope, id: TestId) -> Result<Test> {
     test.filter(|test| scope.contains(test.facility_id)).ok_or(Error::NotFound)
 }
 
-/// The latest tests at a facility, or of one device, newest first.
-pub fn latest(db: &mut Db, facility: FacilityId, device: Option<DeviceId>, limit: i64) -> Result<Vec<Test>> {
-    let mut query = device_test::table
-        .filter(device_test::facility_id.eq(facility.0))
-        .order(device_test::id.desc())
-        .limit(limit)
-        .select(Test::as_select())
-        .into_boxed();
+/// The latest tests within a scope, or of one device, newest first. `after`: the last one of the part before.
+pub fn latest(
+    db: &mut Db,
+    scope: &Scope,
+    device: Option<DeviceId>,
+    after: Option<TestId>,
+    limit: i64,
+) -> Result<Vec<Test>> {
+    let mut query =
+        device_test::table.order(device_test::id.desc()).limit(limit).select(Test::as_select()).into_boxed();
+    if let Some(ids) = scope.ids() {
+        query = query.filter(device_test::facility_id.eq_any(ids.iter().map(|id| id.0).collect::<Vec<_>>()));
+    }
     if let Some(device) = device {
         query = query.filter(device_test::device_id.eq(device.0));
+    }
+    if let Some(after) = after {
+        query = query.filter(device_test::id.lt(after.0));
     }
     Ok(query.load(db)?)
 }

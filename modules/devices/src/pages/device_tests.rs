@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use songhe_adapter_core::EventKind;
 use songhe_kernel::http::{Access, Choice, Csv, Ctx, Fields, Figure, Menu, Refused, Route, Section, refused, url};
+use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
 use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, Result, Text, Tx, UserId};
 use songhe_registry::{Facility, PlaceId, PlaceKind, facilities_of, facility_choices, places_in};
@@ -135,7 +136,7 @@ struct Found {
 
 fn find(db: &mut Db, facility: FacilityId, place: Option<PlaceId>, now: Moment) -> Result<Found> {
     let all = device_tests::list(db, &Filter { facility, place, standing: None }, now)?;
-    let history = device_tests::latest(db, facility, None, HISTORY)?;
+    let history = device_tests::latest(db, &Scope::Only(vec![facility]), None, None, HISTORY)?;
     let tests = || history.iter().chain(all.iter().flat_map(|one| one.latest.iter().chain(&one.passed)));
     let by: Vec<UserId> = tests().filter_map(|test| test.started_by).collect();
     let users: Vec<(UserId, String)> =
@@ -345,10 +346,7 @@ async fn start(ctx: Ctx) -> Result<HttpResponse> {
     }
 }
 
-async fn act(
-    ctx: &Ctx,
-    act: impl Fn(&mut Tx<'_>, &songhe_kernel::identity::Scope, TestId) -> Result<()> + Send + Sync + 'static,
-) -> Result<()> {
+async fn act(ctx: &Ctx, act: impl Fn(&mut Tx<'_>, &Scope, TestId) -> Result<()> + Send + Sync + 'static) -> Result<()> {
     let id: TestId = ctx.id("id")?;
     let scope = ctx.caller().facilities(DEVICES_TEST).clone();
     ctx.once(move |tx| act(tx, &scope, id)).await

@@ -29,8 +29,7 @@ impl Street {
     }
 
     async fn tests_of(&self, device: DeviceId) -> Vec<Test> {
-        let facility = self.here.facility;
-        self.db.read(move |db| device_tests::latest(db, facility, Some(device), 50)).await.unwrap()
+        self.db.read(move |db| device_tests::latest(db, &Scope::All, Some(device), None, 50)).await.unwrap()
     }
 
     /// How many incidents there are, of which kinds.

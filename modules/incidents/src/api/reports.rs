@@ -72,6 +72,7 @@ struct ListQuery {
     facility: Option<FacilityId>,
     /// `2026-11`; the present month without it.
     month: Option<String>,
+    #[serde(default)]
     figure: Figure,
     /// High and medium priority alone, as totals and shifts count.
     #[serde(default)]

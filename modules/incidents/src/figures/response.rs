@@ -11,11 +11,12 @@ use super::target::Target;
 use crate::model::{Kind, Outcome, Priority};
 
 /// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "ReportFigure")]
 pub enum Figure {
     /// Every incident of the month, whatever became of it.
+    #[default]
     Raised,
     /// Those that turned out to be a test.
     Tests,

@@ -56,6 +56,8 @@ struct Row {
 struct Cell {
     label: String,
     main: Option<String>,
+    /// What nine of ten did not exceed.
+    note: Option<String>,
     parts: Vec<Part>,
 }
 
@@ -178,15 +180,13 @@ fn row(ctx: &Ctx, shown: &Shown, line: &Line) -> Row {
         text: count.to_string(),
         url: (count > 0).then(|| shown.list_url(group, figure)),
     };
-    let count = |count: usize, figure: Figure| (None, vec![link(count, figure)]);
+    let count = |count: usize, figure: Figure| (None, None, vec![link(count, figure)]);
     let share = |share: Share, met: Figure, of: Figure| {
-        (share.per_mille().map(percent), vec![link(share.met, met), link(share.of, of)])
+        (share.per_mille().map(percent), None, vec![link(share.met, met), link(share.of, of)])
     };
     let times = |times: Times, figure: Figure| {
-        let words = times.median_s.zip(times.p90_s).map(|(median, p90)| {
-            ctx.say(&Text::key("reports-times").arg("median", duration(ctx, median)).arg("p90", duration(ctx, p90)))
-        });
-        (words, vec![link(times.count, figure)])
+        let p90 = times.p90_s.map(|p90| ctx.say(&Text::key("reports-p90").arg("p90", duration(ctx, p90))));
+        (times.median_s.map(|median| duration(ctx, median)), p90, vec![link(times.count, figure)])
     };
     let cells = [
         count(f.calls, Figure::Calls),
@@ -206,7 +206,7 @@ fn row(ctx: &Ctx, shown: &Shown, line: &Line) -> Row {
     Row {
         name: name_of(ctx, shown, group),
         priority: group.priority.map(crate::Priority::as_str),
-        cells: cells.map(|((main, parts), key)| Cell { label: say(ctx, key), main, parts }).collect(),
+        cells: cells.map(|((main, note, parts), key)| Cell { label: say(ctx, key), main, note, parts }).collect(),
     }
 }
 
