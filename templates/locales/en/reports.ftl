@@ -28,7 +28,7 @@ reports-by-facility = By facility (high and medium)
 
 ## Columns
 reports-calls = Calls
-reports-calls-unit = calls
+reports-calls-unit = counted
 reports-answer = Time to answer
 reports-within-answer = Answered in time
 reports-within-last = Answered at last

@@ -45,6 +45,7 @@ pub struct Call {
     /// The shift that had begun last among those that ran; `None`: nobody was on the roster.
     pub shift: Option<String>,
     pub device: Option<i64>,
+    /// As one says it, and where it was.
     pub device_name: String,
     /// The threshold rule that raised it.
     pub rule: Option<RuleRef>,
@@ -81,6 +82,7 @@ struct Row {
     delayed_s: Option<i64>,
     device_id: Option<i64>,
     source: String,
+    place_label: String,
     cause: Option<String>,
 }
 
@@ -138,6 +140,7 @@ fn part(db: &mut Db, facility: FacilityId, span: Span, after: Option<(Moment, In
             incident::delayed_s,
             incident::device_id,
             incident::source,
+            incident::place_label,
             sql::<Nullable<Text>>("CASE WHEN kind = 'threshold' THEN cause END"),
         ))
         .into_boxed();
@@ -189,7 +192,12 @@ fn call(facility: FacilityId, row: Row, span: Span, around: &Around) -> Result<C
         changed_later: span.settled && moments.into_iter().flatten().any(|at| at > span.as_of),
         shift: shift_at(&around.windows, row.raised_at).map(str::to_owned),
         device: row.device_id,
-        device_name: row.source,
+        // Many devices bear one name: where it hung tells them apart.
+        device_name: if row.place_label.is_empty() {
+            row.source
+        } else {
+            format!("{} · {}", row.source, row.place_label)
+        },
         rule: row.cause.as_deref().and_then(rule_of),
     })
 }

@@ -259,7 +259,7 @@ both_databases! {
         );
         let (_, devices) = desk.api(&admin, "GET", "/reports/false-alarms?by=device", None).await;
         let device = &devices["items"][0];
-        assert_eq!((&device["name"], &device["false_alarms"]), (&json!("卫生间拉绳"), &json!(5)));
+        assert_eq!((&device["name"], &device["false_alarms"]), (&json!("卫生间拉绳 · 305 室 · 1 床"), &json!(5)));
         let id = device["device_id"].as_str().unwrap();
         assert_eq!(desk.counted(&admin, &format!("figure=false_alarm&device={id}")).await, 5);
         for (path, words) in [("/reports/false-alarms", "33.3%"), ("/reports/false-alarms?by=device&sort=name", "卫生间拉绳"), ("/reports/false-alarms?by=rule", "这个月没有记录")] {

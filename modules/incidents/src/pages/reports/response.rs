@@ -186,7 +186,8 @@ fn row(ctx: &Ctx, shown: &Shown, line: &Line) -> Row {
     };
     let times = |times: Times, figure: Figure| {
         let p90 = times.p90_s.map(|p90| ctx.say(&Text::key("reports-p90").arg("p90", duration(ctx, p90))));
-        (times.median_s.map(|median| duration(ctx, median)), p90, vec![link(times.count, figure)])
+        let median = times.median_s.map_or_else(|| say(ctx, "kernel-dash"), |median| duration(ctx, median));
+        (Some(median), p90, vec![link(times.count, figure)])
     };
     let cells = [
         count(f.calls, Figure::Calls),
