@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use songhe_adapter_core::DeviceAdapter;
 use songhe_broker::{Broker, BrokerError, BrokerSettings, TlsSettings};
+use songhe_devices::device_tests::OverdueTests;
 use songhe_devices::history;
 use songhe_devices::link::{Lane, LinkSettings, LinkState};
 use songhe_devices::{DevicePanels, Devices, Ingest};
+use songhe_incidents::figures::notes::ReportNotes;
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::http::{App, DemoAccount, HttpSettings, Parts};
@@ -350,6 +352,8 @@ fn modules(config: &Config, db: &Database, system: Arc<System>) -> songhe_kernel
 async fn join_seams(app: &Arc<App>) -> songhe_kernel::Result<()> {
     app.add_home_part(Arc::new(IncidentsHome));
     app.add_home_part(Arc::new(MyShifts));
+    app.add_home_part(Arc::new(OverdueTests));
+    app.extend(Arc::new(ReportNotes(vec![Arc::new(OverdueTests)])));
     app.extend(Arc::new(Panels(vec![Arc::new(IncidentPanels), Arc::new(DevicePanels)])));
     app.live.listen(Boards::start(app.db.clone()).await?);
     Ok(())

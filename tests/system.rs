@@ -115,7 +115,7 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 28] = [
+const ACTIONS: [(&str, &str); 35] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
@@ -130,6 +130,13 @@ const ACTIONS: [(&str, &str); 28] = [
     ("POST /devices/{id}/bind", "POST /api/v1/devices/{id}/bind"),
     ("POST /devices/{id}/credential", "POST /api/v1/devices/{id}/credential"),
     ("POST /devices/{id}/call-actions", "POST /api/v1/devices/{id}/call-actions"),
+    ("POST /device-tests", "POST /api/v1/device-tests"),
+    ("POST /device-tests/{id}/cancel", "POST /api/v1/device-tests/{id}/cancel"),
+    ("POST /device-tests/{id}/shown", "POST /api/v1/device-tests/{id}/shown"),
+    ("POST /device-tests/{id}/real", "POST /api/v1/device-tests/{id}/real"),
+    ("POST /device-tests/plan", "PUT /api/v1/device-tests/plan"),
+    ("POST /device-tests/exempt", "POST /api/v1/device-tests/exempt"),
+    ("POST /reports/targets", "PUT /api/v1/reports/targets"),
     ("POST /quarantine/{id}/dismiss", "POST /api/v1/quarantine/{id}/dismiss"),
     ("POST /incidents/board/presence", "POST /api/v1/presence"),
     ("POST /incidents/{id}/acknowledge", "POST /api/v1/incidents/{id}/acknowledge"),

@@ -18,12 +18,13 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 25] = [
+pub const PAGES: [Page; 30] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
     page("incidents", "/incidents", "carer"),
     page("care-beds", "/care-beds", "carer"),
+    page("device-tests-carer", "/device-tests", "carer"),
     page("home-manager", "/", "manager"),
     page("residents", "/residents", "manager"),
     page("resident", "{/api/v1/residents}/residents/", "manager"),
@@ -34,6 +35,10 @@ pub const PAGES: [Page; 25] = [
     page("device", "{/api/v1/incidents}/devices/", "manager"),
     page("device-new", "/devices/new", "manager"),
     page("quarantine", "/quarantine", "manager"),
+    page("device-tests", "/device-tests", "manager"),
+    page("report-response", "/reports/response", "manager"),
+    page("report-false-alarms", "/reports/false-alarms?by=device", "manager"),
+    page("report-incidents", "/reports/incidents?figure=calls&urgent=yes", "manager"),
     page("ladders", "/ladders", "manager"),
     page("ladder-new", "/ladders/new", "manager"),
     page("ladder", "{link}/ladders", "manager"),

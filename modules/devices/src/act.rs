@@ -12,7 +12,7 @@ use crate::ingest::Arrival;
 use crate::register::Device;
 use crate::rules::{self, Edge};
 use crate::sighting::Sighting;
-use crate::{gateways, news, observations, report};
+use crate::{device_tests, gateways, news, observations, report};
 
 /// A measurement older than this at its arrival is history: it is stored and never pages, in seconds.
 const STALE_MEASUREMENT_S: i64 = 300;
@@ -50,6 +50,9 @@ pub(crate) fn act_on(tx: &mut Tx<'_>, known: &mut Known, earlier: &observations:
                 if !told.contains(&(*kind, *active)) =>
             {
                 told.push((*kind, *active));
+                if *active && device_tests::take(tx, device, *kind, &sighting)? {
+                    continue;
+                }
                 act_on_event(tx, earlier, device, *kind, *active, &sighting)?;
             }
             Item::Reading(reading) if reading.quality == Quality::Good => {

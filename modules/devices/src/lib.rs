@@ -4,6 +4,7 @@
 //! - [`gateways`]: who speaks for others, and what they call them
 //! - [`ingest`]: two lanes; nothing is acknowledged before its commit. [`inbox`] knows what was seen before
 //! - [`quarantine`]: what nobody may act on; `refused`: what the database would not take
+//! - [`device_tests`]: weekly tests, which are measured and never page anybody
 //! - [`rules`]: limits with hysteresis and onset delay
 //! - [`link`]: the way to an external broker; [`accounts`]: devices as its accounts
 //! - [`history`]: observations over years: months, roll-ups, retention, lists and series
@@ -14,6 +15,7 @@
 pub mod accounts;
 mod act;
 mod api;
+pub mod device_tests;
 pub mod gateways;
 pub mod history;
 mod inbox;

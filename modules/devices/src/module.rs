@@ -9,10 +9,12 @@ use songhe_kernel::schedules::Schedule;
 use songhe_kernel::{Error, Manifest, Module, NewTimer, Result, Text, Timer, Tx};
 
 use crate::register::Device;
-use crate::{MODULE, api, inbox, pages, rules};
+use crate::{MODULE, api, device_tests, inbox, pages, rules};
 
 pub const DEVICES_READ: &str = "devices.read";
 pub const DEVICES_WRITE: &str = "devices.write";
+/// Start tests of devices, end them, say that one was a call.
+pub const DEVICES_TEST: &str = "devices.test";
 pub const OBSERVATIONS_READ: &str = "observations.read";
 pub const QUARANTINE_READ: &str = "quarantine.read";
 pub const RULES_READ: &str = "rules.read";
@@ -42,6 +44,7 @@ static MANIFEST: Manifest = Manifest {
     permissions: &[
         Permission { name: DEVICES_READ, roles: HOUSE },
         Permission { name: DEVICES_WRITE, roles: ADMINS },
+        Permission { name: DEVICES_TEST, roles: CARE },
         Permission { name: OBSERVATIONS_READ, roles: CARE },
         Permission { name: QUARANTINE_READ, roles: ADMINS },
         Permission { name: RULES_READ, roles: NURSES },
@@ -118,6 +121,7 @@ impl Module for Devices {
     fn on_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Result<()> {
         match timer.kind.as_str() {
             rules::TIMER => rules::on_timer(tx, timer),
+            device_tests::TIMER => device_tests::on_timer(tx, timer),
             PURGE | PURGE_ON => purge(tx),
             other => Err(Error::Internal(format!("{MODULE} has no timer {other}"))),
         }

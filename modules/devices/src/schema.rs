@@ -169,6 +169,38 @@ diesel::table! {
         raised -> Bool,
     }
 }
+diesel::table! {
+    device_test (id) {
+        id -> BigInt,
+        device_id -> BigInt,
+        facility_id -> BigInt,
+        kind -> Text,
+        expects -> Text,
+        state -> Text,
+        started_at -> Timestamp,
+        started_by -> Nullable<BigInt>,
+        ends_at -> Timestamp,
+        told -> Nullable<Text>,
+        observed_at -> Nullable<Timestamp>,
+        received_at -> Nullable<Timestamp>,
+        done_at -> Nullable<Timestamp>,
+        shown_at -> Nullable<Timestamp>,
+    }
+}
+diesel::table! {
+    device_test_plan (facility_id) {
+        facility_id -> BigInt,
+        interval_days -> Integer,
+        window_seconds -> Integer,
+    }
+}
+diesel::table! {
+    device_test_exempt (device_id) {
+        device_id -> BigInt,
+        exempt_by -> BigInt,
+        exempt_at -> Timestamp,
+    }
+}
 
 diesel::joinable!(gateway_member -> gateway (gateway_id));
 diesel::allow_tables_to_appear_in_same_query!(
@@ -179,7 +211,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     quarantine,
     gateway,
     gateway_member,
-    call_action
+    call_action,
+    device_test_exempt
 );
 
 songhe_kernel::tables_meet!(crate::schema::device, songhe_registry::schema::place, songhe_registry::schema::resident);

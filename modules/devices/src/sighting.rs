@@ -14,6 +14,8 @@ pub(crate) struct Sighting {
     pub(crate) observed_at: Moment,
     pub(crate) received_at: Moment,
     pub(crate) historical: bool,
+    /// A broker had kept it.
+    pub(crate) retained: bool,
     message_id: String,
     kind: &'static str,
     event: bool,
@@ -29,6 +31,7 @@ impl Sighting {
             observed_at: arrival.observed_at,
             received_at: arrival.received_at,
             historical: arrival.decoded.historical,
+            retained: arrival.message.retained,
             message_id: arrival.message_id.clone(),
             kind: "state",
             event: false,
@@ -71,6 +74,7 @@ impl Sighting {
             "observed_at": self.observed_at,
             "received_at": self.received_at,
             "rule": rule.map(|rule| json!({
+                "id": rule.id,
                 "name": rule.name,
                 "measure": rule.measure,
                 "above": rule.above_micro.map(words::decimal),

@@ -5,6 +5,7 @@
 //!   would be
 //! - [`act`]: acknowledge, arrive, resolve, review
 //! - [`story`]: what happened, line by line; [`shift`]: how fast it was answered
+//! - [`figures`]: reports of a month, each figure with what it counts
 //! - `lists`, `resource`: incidents as lists and as the API shows them; `api`, `pages`, [`home`],
 //!   [`panels`]: what is seen
 //! - [`presence`]: which boards can be heard; [`webhook`]: the way out, `webhook_fate` how it fares
@@ -16,6 +17,7 @@ pub mod act;
 mod api;
 mod climb;
 pub mod coverage;
+pub mod figures;
 mod gaps_check;
 pub mod home;
 pub mod ladders;

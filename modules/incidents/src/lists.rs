@@ -87,6 +87,12 @@ pub(crate) fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>>
     Ok(query.load(db)?)
 }
 
+/// The incidents of these ids that exist.
+pub(crate) fn by_ids(db: &mut Db, ids: &[IncidentId]) -> Result<HashMap<IncidentId, Row>> {
+    let rows: Vec<Row> = incident::table.filter(incident::id.eq_any(ids.to_vec())).select(Row::as_select()).load(db)?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
 /// Everything that is open within a scope: by priority, then the longest waiting first.
 pub(crate) fn open(db: &mut Db, scope: &Scope) -> Result<Vec<Row>> {
     let mut query = incident::table

@@ -24,6 +24,10 @@ pub(crate) const READERS: &[Role] =
 pub const INCIDENTS_ACT: &str = "incidents.act";
 /// Review how one was handled.
 pub const INCIDENTS_REVIEW: &str = "incidents.review";
+/// Figures of months, and the incidents behind them.
+pub const REPORTS_READ: &str = "reports.read";
+/// What a facility means to reach.
+pub const REPORTS_WRITE: &str = "reports.write";
 /// Ladders and webhook endpoints.
 pub const LADDERS_READ: &str = "ladders.read";
 pub const LADDERS_WRITE: &str = "ladders.write";
@@ -40,6 +44,11 @@ static MANIFEST: Manifest = Manifest {
         Permission { name: INCIDENTS_READ, roles: READERS },
         Permission { name: INCIDENTS_ACT, roles: &[Role::Nurse, Role::Carer, Role::FacilityAdmin] },
         Permission { name: INCIDENTS_REVIEW, roles: &[Role::FacilityAdmin, Role::Supervisor] },
+        Permission {
+            name: REPORTS_READ,
+            roles: &[Role::FacilityAdmin, Role::Nurse, Role::Supervisor, Role::SystemAdmin],
+        },
+        Permission { name: REPORTS_WRITE, roles: &[Role::FacilityAdmin, Role::SystemAdmin] },
         Permission { name: LADDERS_READ, roles: &[Role::FacilityAdmin, Role::SystemAdmin] },
         Permission { name: LADDERS_WRITE, roles: &[Role::FacilityAdmin, Role::SystemAdmin] },
     ],

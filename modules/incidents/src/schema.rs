@@ -104,4 +104,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    response_target (id) {
+        id -> BigInt,
+        facility_id -> BigInt,
+        set_at -> Timestamp,
+        set_by -> BigInt,
+        answer_seconds -> Integer,
+        answer_per_mille -> Integer,
+        last_seconds -> Integer,
+        last_per_mille -> Integer,
+        on_site_seconds -> Integer,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(incident, incident_entry, incident_rung);

@@ -24,6 +24,7 @@ mod panels;
 mod places;
 mod residents;
 pub mod schema;
+mod shift_windows;
 mod shifts;
 mod staff;
 mod text_enum;
@@ -49,6 +50,7 @@ pub use places::{
 pub use residents::{
     NewResident, Resident, ResidentFilter, Sex, create_resident, list_residents, move_resident, resident, residents_at,
 };
+pub use shift_windows::shift_windows;
 pub use shifts::{
     NewShift, Shift, ShiftFilter, ShiftWindow, StaffOnDuty, add_shift, civil_window, current_shift, duty_hours,
     list_shifts, monday_of, on_duty, on_duty_any, remove_shift, shift, shifts_of_user,

@@ -1,6 +1,7 @@
 //! `/api/v1`: devices, observations, threshold rules, quarantine. Handlers parse, call one operation and answer; what lies
 //! outside the caller's scope is answered as if it did not exist.
 
+mod device_tests;
 mod devices;
 mod observations;
 mod quarantine;
@@ -13,8 +14,11 @@ use songhe_kernel::http::Route;
 
 use crate::module::Setup;
 
+pub(crate) use device_tests::expected;
+
 pub(crate) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     let mut routes = devices::routes(setup);
+    routes.extend(device_tests::routes());
     routes.extend(observations::routes());
     routes.extend(series::routes());
     routes.extend(rules::routes());

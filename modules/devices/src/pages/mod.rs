@@ -4,6 +4,7 @@
 
 mod charts;
 mod device;
+mod device_tests;
 mod devices;
 mod edit;
 mod quarantine;
@@ -26,6 +27,7 @@ const MAX_CHOICES: usize = 2_000;
 
 pub(crate) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     let mut routes = devices::routes();
+    routes.extend(device_tests::routes());
     routes.extend(edit::routes(setup));
     routes.extend(device::routes(setup));
     routes.extend(quarantine::routes(setup));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+mod device_tests;
 mod gateways;
 mod history;
 mod history_views;

@@ -3,6 +3,7 @@
 mod endpoints;
 mod incidents;
 mod ladders;
+mod reports;
 mod stream;
 mod tags;
 
@@ -12,6 +13,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let mut all = incidents::routes();
     all.extend(ladders::routes());
     all.extend(endpoints::routes());
+    all.extend(reports::routes());
     all.extend(tags::routes());
     all
 }

@@ -5,6 +5,7 @@ mod endpoints;
 mod ladder_form;
 mod ladders;
 mod list;
+mod reports;
 mod show;
 mod story_lines;
 mod tag;
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let mut all = board::routes();
     all.extend(show::routes());
     all.extend(list::routes());
+    all.extend(reports::routes());
     all.extend(ladders::routes());
     all.extend(endpoints::routes());
     all.extend(tag::routes());

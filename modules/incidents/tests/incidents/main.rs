@@ -5,4 +5,5 @@ mod calls;
 mod common;
 mod coverage;
 mod desk;
+mod reports;
 mod screens;
