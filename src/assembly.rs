@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use songhe_adapter_core::DeviceAdapter;
 use songhe_broker::{Broker, BrokerError, BrokerSettings};
 use songhe_devices::link::{self, Lane, LinkSettings, LinkState};
+use songhe_devices::link_commands;
+use songhe_devices::outlet::Outlet;
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
 use songhe_kernel::db::DatabaseSettings;
@@ -20,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, MqttMode};
 use crate::http::Listener;
-use crate::mqtt::{DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
+use crate::mqtt::{CommandWay, DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
 use crate::system::System;
 use crate::{migrations, tls};
 
@@ -201,7 +203,8 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let ingest = Ingest::start(db.clone(), adapters());
         let system = System::new(config);
-        let modules = modules(config, &db, system.clone())?;
+        let outlet = Outlet::default();
+        let modules = modules(config, &db, system.clone(), outlet.clone())?;
         let app = App::assemble(Parts {
             db: db.clone(),
             modules: modules.clone(),
@@ -222,13 +225,14 @@ impl Server {
         let broker = match config.mqtt.mode {
             MqttMode::Embedded => Some(start_broker(&db, &ingest, config, options.next_free_port).await?),
             MqttMode::External => {
-                system.watch_links(start_links(&mut links, &db, &ingest, config, &stopped));
+                system.watch_links(start_links(&mut links, &db, &ingest, config, &outlet, &stopped));
                 None
             }
             MqttMode::Off => None,
         };
         if let Some(broker) = &broker {
             system.watch_broker(broker.publisher(), broker.local_addr());
+            outlet.open(Arc::new(CommandWay(broker.publisher())));
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
@@ -262,7 +266,7 @@ impl Server {
 }
 
 /// Every module of this build, in the order of their floors.
-fn modules(config: &Config, db: &Database, system: Arc<System>) -> songhe_kernel::Result<Modules> {
+fn modules(config: &Config, db: &Database, system: Arc<System>, outlet: Outlet) -> songhe_kernel::Result<Modules> {
     let broker = match config.mqtt.mode {
         MqttMode::External => format!("mqtt://{}:{}", config.mqtt.host, config.mqtt.port),
         _ => format!("mqtt://{}", config.mqtt.listen),
@@ -270,7 +274,7 @@ fn modules(config: &Config, db: &Database, system: Arc<System>) -> songhe_kernel
     let all: Vec<Arc<dyn Module>> = vec![
         Arc::new(Registry),
         Arc::new(Incidents::new(db.clone())?),
-        Arc::new(Devices::new(adapters(), broker)),
+        Arc::new(Devices::new(adapters(), broker).with_outlet(outlet)),
         #[cfg(feature = "care-beds")]
         Arc::new(songhe_care_beds::CareBeds),
         system,
@@ -349,6 +353,7 @@ fn start_links(
     db: &Database,
     ingest: &Arc<Ingest>,
     config: &Config,
+    outlet: &Outlet,
     stopped: &watch::Receiver<bool>,
 ) -> Vec<(Lane, Arc<LinkState>)> {
     let settings = LinkSettings {
@@ -358,6 +363,9 @@ fn start_links(
         password: config.mqtt.password.clone(),
         client_id: config.mqtt.client_id.clone(),
     };
+    let (commands, asked) = link_commands::pair();
+    outlet.open(Arc::new(commands));
+    links.spawn(link_commands::run(settings.clone(), asked, stopped.clone()));
     let mut states = Vec::new();
     let gateways = adapters().iter().any(|adapter| adapter.manifest().gateways);
     for lane in [Lane::Emergency, Lane::Telemetry, Lane::Gateways] {

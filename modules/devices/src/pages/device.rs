@@ -16,6 +16,7 @@ use songhe_kernel::{Db, Error, FieldError, Moment, Result, UserId};
 use songhe_registry::{Facility, PlaceId, RESIDENTS_READ, ResidentId, facility};
 
 use super::edit::{give_credential, say, seen};
+use super::upkeep::{self, Upkeep};
 use super::{bindable, choice, with};
 use crate::gateways::{self, Ties};
 use crate::list::{self, Listed};
@@ -50,6 +51,7 @@ struct Page {
     places: Vec<Choice>,
     residents: Vec<Choice>,
     open_incidents: Vec<IncidentModel>,
+    upkeep: Upkeep,
     #[serde(flatten)]
     refused: Refused,
 }
@@ -137,7 +139,7 @@ struct IncidentModel {
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Form {
+pub(super) struct Form {
     place: String,
     resident: String,
     actions: String,
@@ -226,7 +228,7 @@ fn open_incidents(db: &mut Db, id: DeviceId) -> Result<Vec<IncidentModel>> {
 }
 
 /// What is so now, as the forms show it.
-async fn form_of(ctx: &Ctx, device: &Device) -> Result<Form> {
+pub(super) async fn form_of(ctx: &Ctx, device: &Device) -> Result<Form> {
     let (id, serial) = (device.id, device.serial.clone());
     let ties = ctx.app().db.read(move |db| gateways::ties(db, id, &serial)).await?;
     Ok(Form {
@@ -242,7 +244,13 @@ async fn show(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     render(&ctx, &setup, device, form, &[]).await
 }
 
-async fn render(ctx: &Ctx, setup: &Setup, device: Device, form: Form, errors: &[FieldError]) -> Result<HttpResponse> {
+pub(super) async fn render(
+    ctx: &Ctx,
+    setup: &Setup,
+    device: Device,
+    form: Form,
+    errors: &[FieldError],
+) -> Result<HttpResponse> {
     #[derive(Deserialize)]
     struct Query {
         #[serde(default)]
@@ -253,6 +261,7 @@ async fn render(ctx: &Ctx, setup: &Setup, device: Device, form: Form, errors: &[
     let sees = Sees::of(ctx, &device);
     let is_member = setup.is_member(&device);
     let can_edit = ctx.caller().facilities(DEVICES_WRITE).contains(device.facility_id);
+    let upkeep = upkeep::model(ctx, setup, &device).await?;
     let mut found = ctx.app().db.read(move |db| look(db, device, sees, after, now)).await?;
     let zone = found.facility.tz()?;
     let more = cut(&mut found.observations, OBSERVATION_ROWS);
@@ -278,6 +287,7 @@ async fn render(ctx: &Ctx, setup: &Setup, device: Device, form: Form, errors: &[
         refused: Refused::new(ctx, FIELDS, errors),
         device: facts(ctx, found.facility, found.listed, sees),
         open_incidents: found.incidents,
+        upkeep,
     };
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     ctx.clone().in_zone(zone).page_with(status, "devices/device", &page)

@@ -5,7 +5,10 @@
 mod device;
 mod devices;
 mod edit;
+mod heartbeats;
+mod import;
 mod quarantine;
+mod upkeep;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,6 +30,9 @@ pub(crate) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     let mut routes = devices::routes();
     routes.extend(edit::routes(setup));
     routes.extend(device::routes(setup));
+    routes.extend(upkeep::routes(setup));
+    routes.extend(heartbeats::routes());
+    routes.extend(import::routes(setup));
     routes.extend(quarantine::routes(setup));
     routes
 }
