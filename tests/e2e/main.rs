@@ -3,6 +3,7 @@
 //! - `sos`: from a button to an incident and the stream, whatever is sent and however often
 //! - `ladder`: who is told when, across clocks that step and servers that die
 //! - `kill`: SIGKILL at random moments under load
+//! - `commands`: what devices are asked, and what comes of it
 //! - `decode`: the installer's look at a message
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
@@ -11,6 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod commands;
 mod decode;
 mod kill;
 mod kill_check;

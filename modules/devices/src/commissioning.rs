@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use songhe_adapter_core::{EventKind, Item};
 use songhe_kernel::{Db, Error, Moment, Result, Text, Tx, UserId};
 
-use crate::act::{Act, incident_kind};
+use crate::act::Act;
 use crate::register::{self, DeviceId};
 use crate::schema::{commission_test, device};
 
@@ -91,9 +91,7 @@ pub fn of_device(db: &mut Db, id: DeviceId, limit: i64) -> Result<Vec<Test>> {
 fn word<'a>(items: &[&'a Item], wants_alarm: bool) -> Option<&'a str> {
     let alarm = items.iter().find_map(|item| match item {
         Item::Event { kind, active: true, .. } | Item::Condition { kind, active: true, .. }
-            if *kind == EventKind::Test
-                || incident_kind(*kind).is_some_and(|kind| kind.is_emergency())
-                || kind.is_emergency() =>
+            if *kind == EventKind::Test || kind.is_emergency() =>
         {
             Some(kind.name())
         }

@@ -64,10 +64,14 @@ pub(crate) fn forget(db: &mut Db, id: DeviceId) -> Result<()> {
     Ok(())
 }
 
+/// When silence was looked for last.
+pub fn looked_at(db: &mut Db) -> Result<Option<Moment>> {
+    Ok(device_watch::table.find(ROW).select(device_watch::swept_at).first(db).optional()?)
+}
+
 /// The schedule that keeps the timer alive, also after it was given up.
-pub(crate) fn anchor(tx: &mut Tx<'_>) -> Result<()> {
-    let swept: Option<Moment> =
-        device_watch::table.find(ROW).select(device_watch::swept_at).first(tx.db()).optional()?;
+pub fn anchor(tx: &mut Tx<'_>) -> Result<()> {
+    let swept = looked_at(tx.db())?;
     let quiet_s = swept.map(|at| tx.now().seconds_since(at));
     if quiet_s.is_some_and(|quiet_s| (0..2 * EVERY_S).contains(&quiet_s)) {
         return Ok(());

@@ -3,6 +3,7 @@
 //! file may be imported twice.
 
 pub(crate) mod read;
+mod xlsx;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -159,6 +160,10 @@ fn wish(row: &Row, columns: &HashMap<&'static str, usize>, facility: FacilityId,
 
 /// What would become of a row.
 fn judge(db: &mut Db, setup: &Setup, wish: &Wish) -> Result<(Outcome, Vec<FieldError>)> {
+    // A second row of one serial is refused, also when the first has just been registered.
+    if wish.errors.iter().any(|error| error.field == "serial") {
+        return Ok((Outcome::Refused, wish.errors.clone()));
+    }
     let serial = gateways::known_as(&wish.new, &setup.adapters);
     let known = register::homes_of(db, std::slice::from_ref(&serial))?;
     if known.iter().any(|(_, facility)| *facility == wish.new.facility) {

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+mod faults;
 mod gateways;
+mod import;
 mod ingest;
+mod life;
 mod register;
 mod rules;
 mod screens;
