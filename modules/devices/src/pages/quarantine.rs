@@ -152,10 +152,12 @@ fn item(setup: &Setup, group: Group, around: &Around) -> Item {
         id: group.id,
         device_key: group.serial.unwrap_or(group.topic),
         // What a device out of use sends, and what came before somebody registered it stays for whoever wants to read it.
-        reason: match () {
-            () if wanted && retired => "decommissioned".to_owned(),
-            () if wanted && registered => "registered_since".to_owned(),
-            () => group.reason,
+        reason: if wanted && retired {
+            "decommissioned".to_owned()
+        } else if wanted && registered {
+            "registered_since".to_owned()
+        } else {
+            group.reason
         },
         first_at: group.first_at,
         last_at: group.last_at,
