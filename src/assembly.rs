@@ -11,6 +11,8 @@ use songhe_broker::{Broker, BrokerError, BrokerSettings, TlsSettings};
 use songhe_devices::device_tests::OverdueTests;
 use songhe_devices::history;
 use songhe_devices::link::{Lane, LinkSettings, LinkState};
+use songhe_devices::link_commands;
+use songhe_devices::outlet::Outlet;
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::figures::notes::ReportNotes;
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
@@ -25,7 +27,7 @@ use tokio::sync::watch;
 use crate::brokers::mosquitto;
 use crate::config::{Config, MqttMode};
 use crate::http::Listener;
-use crate::mqtt::{DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
+use crate::mqtt::{CommandWay, DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
 use crate::system::System;
 use crate::turns::Links;
 use crate::{migrations, open_files, tls};
@@ -222,7 +224,8 @@ impl Server {
         history::prepare(&db).await?;
         let ingest = Ingest::start(db.clone(), adapters());
         let system = System::new(config);
-        let modules = modules(config, &db, system.clone())?;
+        let outlet = Outlet::default();
+        let modules = modules(config, &db, system.clone(), outlet.clone())?;
         let app = App::assemble(Parts {
             db: db.clone(),
             modules: modules.clone(),
@@ -251,6 +254,11 @@ impl Server {
                     links.spawn(files.keep(db.clone(), stopped.clone()));
                 }
                 let shared = shared_links(&db, config);
+                let (commands, asked) = link_commands::pair();
+                outlet.open(Arc::new(commands));
+                // Each server sends commands: a name of its own.
+                let own = format!("commands-{}", opened.number);
+                links.spawn(link_commands::run(shared.settings.clone(), own, asked, stopped.clone()));
                 system.watch_links(shared.states.clone());
                 match &servers {
                     Some(servers) => links.spawn(shared.run_in_turns(servers.peers(), stopped.clone())),
@@ -262,6 +270,7 @@ impl Server {
         };
         if let Some(broker) = &broker {
             system.watch_broker(broker);
+            outlet.open(Arc::new(CommandWay(broker.publisher())));
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
@@ -329,7 +338,7 @@ fn keep(config: &Config) -> history::Keep {
 }
 
 /// Every module of this build, in the order of their floors.
-fn modules(config: &Config, db: &Database, system: Arc<System>) -> songhe_kernel::Result<Modules> {
+fn modules(config: &Config, db: &Database, system: Arc<System>, outlet: Outlet) -> songhe_kernel::Result<Modules> {
     let broker = match config.mqtt.mode {
         MqttMode::External => format!("mqtt://{}:{}", config.mqtt.host, config.mqtt.port),
         _ => match config.mqtt.tls_listen {
@@ -340,7 +349,7 @@ fn modules(config: &Config, db: &Database, system: Arc<System>) -> songhe_kernel
     let all: Vec<Arc<dyn Module>> = vec![
         Arc::new(Registry),
         Arc::new(Incidents::new(db.clone())?),
-        Arc::new(Devices::new(adapters(), broker)),
+        Arc::new(Devices::new(adapters(), broker).with_outlet(outlet)),
         #[cfg(feature = "care-beds")]
         Arc::new(songhe_care_beds::CareBeds),
         system,

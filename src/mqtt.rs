@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use songhe_adapter_core::Outbound;
 use songhe_broker::{Admission, Gate, Principal, Publish, Publisher, Receipt, SignIn};
+use songhe_devices::outlet::{Carried, Way};
 use songhe_devices::{Ingest, Message, gateways, register};
 use songhe_kernel::Database;
+use songhe_kernel::effects::Sent;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, watch};
 
@@ -56,6 +58,23 @@ impl DeviceGate {
         if let Some(publisher) = self.publisher.get().cloned() {
             tokio::spawn(async move { publisher.publish(&answer.topic, answer.payload).await });
         }
+    }
+}
+
+/// Commands by the embedded broker, to devices that are connected now: one that comes back later must not do what was
+/// wanted an hour ago.
+pub(crate) struct CommandWay(pub(crate) Publisher);
+
+impl Way for CommandWay {
+    fn carry(&self, account: String, topic: String, payload: Vec<u8>) -> Carried {
+        let publisher = self.0.clone();
+        Box::pin(async move {
+            if !publisher.is_connected(&account) {
+                return Sent::TryAgain(format!("{account} is not connected"));
+            }
+            publisher.publish(&topic, payload).await;
+            Sent::Delivered
+        })
     }
 }
 

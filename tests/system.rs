@@ -115,7 +115,7 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 35] = [
+const ACTIONS: [(&str, &str); 45] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
@@ -137,6 +137,16 @@ const ACTIONS: [(&str, &str); 35] = [
     ("POST /device-tests/plan", "PUT /api/v1/device-tests/plan"),
     ("POST /device-tests/exempt", "POST /api/v1/device-tests/exempt"),
     ("POST /reports/targets", "PUT /api/v1/reports/targets"),
+    ("POST /devices/{id}/status", "POST /api/v1/devices/{id}/status"),
+    ("POST /devices/{id}/heartbeat", "POST /api/v1/devices/{id}/heartbeat"),
+    ("POST /devices/{id}/tests", "POST /api/v1/devices/{id}/tests"),
+    ("POST /devices/{id}/loan", "POST /api/v1/devices/{id}/loan"),
+    ("POST /devices/{id}/return", "POST /api/v1/devices/{id}/return"),
+    ("POST /devices/{id}/rotate", "POST /api/v1/devices/{id}/credential/rotate"),
+    ("POST /devices/{id}/commands", "POST /api/v1/devices/{id}/commands"),
+    ("POST /devices/heartbeats", "PUT /api/v1/heartbeat-limits"),
+    ("POST /devices/import", "POST /api/v1/devices/import"),
+    ("POST /devices/import/commit", "POST /api/v1/devices/import"),
     ("POST /quarantine/{id}/dismiss", "POST /api/v1/quarantine/{id}/dismiss"),
     ("POST /incidents/board/presence", "POST /api/v1/presence"),
     ("POST /incidents/{id}/acknowledge", "POST /api/v1/incidents/{id}/acknowledge"),

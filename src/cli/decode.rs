@@ -117,6 +117,7 @@ fn describe(adapter: &str, decoded: &Decoded) -> Value {
         "historical": decoded.historical,
         "emergency": decoded.is_emergency(),
         "items": decoded.items.iter().map(item).collect::<Vec<_>>(),
+        "settings": decoded.settings.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         "ignored": decoded.ignored.iter().map(|part| json!({ "name": part.name, "reason": part.reason })).collect::<Vec<_>>(),
     })
 }

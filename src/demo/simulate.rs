@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chrono::{Timelike, Utc};
 use rand::Rng;
-use rumqttc::{AsyncClient, MqttOptions, QoS};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use rust_decimal::Decimal;
 use songhe_adapter_core::{DeviceKey, EventKind, Measure, Outbound};
+use songhe_adapter_mqtt::PREFIX;
 use songhe_adapter_mqtt::device::{self, Stamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -170,9 +171,17 @@ async fn live(host: String, port: u16, device: Device, mut pressed: mpsc::Receiv
     let (client, mut events) = AsyncClient::new(options, 16);
     let poll = async {
         loop {
-            if let Err(error) = events.poll().await {
-                tracing::debug!(device = device.key.as_str(), %error, "simulated device has no connection");
-                tokio::time::sleep(Duration::from_secs(3)).await;
+            match events.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                    let topic = format!("{PREFIX}{}/command", device.key);
+                    let _ = client.try_subscribe(topic, QoS::AtLeastOnce);
+                }
+                Ok(Event::Incoming(Packet::Publish(asked))) => obey(&client, &device.key, &asked.payload),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(device = device.key.as_str(), %error, "simulated device has no connection");
+                    tokio::time::sleep(Duration::from_secs(3)).await;
+                }
             }
         }
     };
@@ -201,6 +210,16 @@ async fn live(host: String, port: u16, device: Device, mut pressed: mpsc::Receiv
     tokio::select! {
         () = poll => {}
         () = work => {}
+    }
+}
+
+/// Says that it did what it was asked, if it is not too late for it.
+fn obey(client: &AsyncClient, key: &DeviceKey, payload: &[u8]) {
+    let command = device::parse_command(payload).filter(|one| one.valid_until.is_none_or(|until| until >= Utc::now()));
+    if let Some(command) = command {
+        let answer = device::command_result(key, &command.id, true);
+        // Asked again it answers again: the server knows the command's id.
+        let _ = client.try_publish(answer.topic, QoS::AtLeastOnce, false, answer.payload);
     }
 }
 

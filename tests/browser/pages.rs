@@ -18,7 +18,7 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 30] = [
+pub const PAGES: [Page; 32] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
@@ -34,6 +34,8 @@ pub const PAGES: [Page; 30] = [
     page("devices", "/devices", "manager"),
     page("device", "{/api/v1/incidents}/devices/", "manager"),
     page("device-new", "/devices/new", "manager"),
+    page("device-import", "/devices/import", "manager"),
+    page("device-limits", "/devices/heartbeats", "manager"),
     page("quarantine", "/quarantine", "manager"),
     page("device-tests", "/device-tests", "manager"),
     page("report-response", "/reports/response", "manager"),

@@ -5,6 +5,7 @@
 //! - `kill`: SIGKILL at random moments under load
 //! - `servers`, `servers_load`: two servers on one PostgreSQL and one Mosquitto
 //! - `load`: many and hostile connections; `brokers`: Mosquitto and EMQX by what Songhe tells them
+//! - `commands`: what devices are asked, and what comes of it
 //! - `decode`: the installer's look at a message
 //! - `history`: a year of observations
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
@@ -15,6 +16,7 @@
 
 mod api;
 mod brokers;
+mod commands;
 mod decode;
 mod history;
 mod kill;

@@ -30,6 +30,24 @@ pub struct Command {
     pub id: String,
     /// What to do.
     pub action: Action,
+    /// A device that gets it later than this must not do it.
+    pub valid_until: Option<DateTime<Utc>>,
+}
+
+/// What tells that a device did what it was asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confirmation {
+    /// It answers with the command's id.
+    Answer,
+    /// It says that a setting of its own has this value now, in [`crate::Decoded::settings`].
+    Setting {
+        /// Name of the setting.
+        key: String,
+        /// Its value as text.
+        value: String,
+    },
+    /// Nothing: that it was sent is all that is ever known.
+    Nothing,
 }
 
 /// What a device can be asked to do.
@@ -186,6 +204,12 @@ pub trait DeviceAdapter: Send + Sync {
 
     /// The bytes that make a device do something, or `None` if this protocol cannot.
     fn encode(&self, device: &DeviceKey, command: &Command, directory: &Directory) -> Option<Outbound>;
+
+    /// How it is known that a command was done.
+    fn confirmation(&self, action: &Action) -> Confirmation {
+        let _ = action;
+        Confirmation::Answer
+    }
 
     /// The bytes that tell a device that its message is safe, or `None` if this protocol has no
     /// such answer.

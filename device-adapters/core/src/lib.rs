@@ -12,13 +12,16 @@ mod measure;
 mod message;
 mod reading;
 
-pub use adapter::{Action, AdapterManifest, Capability, Command, DecodeError, DeviceAdapter, Inbound, Outbound};
+pub use adapter::{
+    Action, AdapterManifest, Capability, Command, Confirmation, DecodeError, DeviceAdapter, Inbound, Outbound,
+};
 pub use device::{DeviceKey, DeviceKeyError, MAX_DEVICE_KEY};
 pub use directory::{Directory, Gateway, Member, Standing};
 pub use event::EventKind;
 pub use measure::{Measure, UnitError};
 pub use message::{
-    Decoded, DeviceState, Ignored, Item, MAX_IGNORED, TimeError, check_observed_at, clip, valid_message_id,
+    Decoded, DeviceState, Ignored, Item, MAX_IGNORED, MAX_SETTINGS, TimeError, check_observed_at, clip,
+    valid_message_id,
 };
 pub use reading::{Quality, Reading, ReadingError, mark_contradictions};
 

@@ -3,6 +3,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Most entries kept in [`Decoded::ignored`].
 pub const MAX_IGNORED: usize = 16;
+/// Most entries kept in [`Decoded::settings`].
+pub const MAX_SETTINGS: usize = 32;
 /// Longest message id (the dedupe key), in characters.
 const MAX_MESSAGE_ID: usize = 64;
 /// How far a device's clock may run ahead before its time is not believed.
@@ -26,13 +28,23 @@ pub struct Decoded {
     pub items: Vec<Item>,
     /// What was not understood while the rest was, at most [`MAX_IGNORED`] entries.
     pub ignored: Vec<Ignored>,
+    /// Settings of the device and their values as text: what tells that a command was done. At most [`MAX_SETTINGS`].
+    pub settings: Vec<(String, String)>,
 }
 
 impl Decoded {
     /// An empty message of a device.
     #[must_use]
     pub const fn new(device: DeviceKey) -> Self {
-        Self { device, message_id: None, observed_at: None, historical: false, items: Vec::new(), ignored: Vec::new() }
+        Self {
+            device,
+            message_id: None,
+            observed_at: None,
+            historical: false,
+            items: Vec::new(),
+            ignored: Vec::new(),
+            settings: Vec::new(),
+        }
     }
 
     /// True if an emergency begins in this message; such a message takes the emergency lane.

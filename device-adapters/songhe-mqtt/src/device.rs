@@ -113,6 +113,7 @@ pub fn parse_command(payload: &[u8]) -> Option<Command> {
         seconds: Option<u16>,
         key: Option<String>,
         value: Option<String>,
+        until: Option<DateTime<Utc>>,
     }
     let wire: Wire = serde_json::from_slice(payload).ok()?;
     let action = match wire.command.as_str() {
@@ -122,7 +123,7 @@ pub fn parse_command(payload: &[u8]) -> Option<Command> {
         "set" => Action::Set { key: wire.key?, value: wire.value? },
         _ => return None,
     };
-    Some(Command { id: wire.id, action })
+    Some(Command { id: wire.id, action, valid_until: wire.until })
 }
 
 /// The id of the message that the server acknowledges. `None` for anything else, the device's own

@@ -10,6 +10,7 @@ mod topic;
 
 pub use topic::{Channel, PREFIX};
 
+use chrono::SecondsFormat;
 use serde_json::json;
 use songhe_adapter_core::{
     Action, AdapterManifest, Capability, Command, DecodeError, Decoded, DeviceAdapter, DeviceKey, Directory, Inbound,
@@ -57,7 +58,7 @@ impl DeviceAdapter for SongheMqtt {
 
     fn encode(&self, device: &DeviceKey, command: &Command, _directory: &Directory) -> Option<Outbound> {
         let id = &command.id;
-        let body = match &command.action {
+        let mut body = match &command.action {
             Action::Lamp { on } => json!({"id": id, "command": "lamp", "on": on}),
             Action::Siren { on, seconds } => {
                 json!({"id": id, "command": "siren", "on": on, "seconds": seconds})
@@ -67,6 +68,9 @@ impl DeviceAdapter for SongheMqtt {
                 json!({"id": id, "command": "set", "key": key, "value": value})
             }
         };
+        if let Some(until) = command.valid_until {
+            body["until"] = until.to_rfc3339_opts(SecondsFormat::Secs, true).into();
+        }
         Some(topic::outbound(device, Channel::Command, body.to_string()))
     }
 

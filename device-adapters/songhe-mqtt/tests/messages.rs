@@ -258,7 +258,7 @@ fn commands_and_acknowledgements_are_understood_by_devices() {
         Action::Locate,
         Action::Set { key: "volume".into(), value: "\"5\"".into() },
     ] {
-        let command = Command { id: "cmd_7".into(), action };
+        let command = Command { id: "cmd_7".into(), action, valid_until: None };
         let out = SongheMqtt.encode(&key, &command, &Directory::default()).unwrap();
         assert_eq!(out.topic, "songhe/v1/SH-0001/command");
         assert_eq!(device::parse_command(&out.payload), Some(command));

@@ -4,7 +4,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use songhe_adapter_core::{
-    DecodeError, Decoded, DeviceKey, EventKind, Gateway, Inbound, Item, Measure, Reading, check_observed_at, clip,
+    DecodeError, Decoded, DeviceKey, EventKind, Gateway, Inbound, Item, MAX_SETTINGS, Measure, Reading,
+    check_observed_at, clip,
 };
 use std::collections::BTreeMap;
 
@@ -150,8 +151,21 @@ pub fn decode(message: Inbound<'_>, gateway: &Gateway, decoded: &mut Decoded) ->
     for (name, why) in notes {
         decoded.ignore(&name, &why);
     }
+    decoded.settings = settings(&fields);
     observed_at(&fields, message.received_at, decoded);
     Ok(())
+}
+
+/// What is neither measured nor an alarm, and is one plain value: whether a command was done shows here.
+fn settings(fields: &Fields<'_>) -> Vec<(String, String)> {
+    let plain = |json: &str| match serde_json::from_str::<serde_json::Value>(json).ok()? {
+        serde_json::Value::String(text) => Some(text),
+        value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Some(value.to_string()),
+        _ => None,
+    };
+    let unread = fields.iter().filter(|(name, raw)| field_at(name).is_none() && raw.get().len() <= MAX_WORD);
+    let told = unread.filter_map(|(name, raw)| Some((clip(name, MAX_WORD), plain(raw.get())?)));
+    told.take(MAX_SETTINGS).collect()
 }
 
 /// A device that is being tested alarms nobody; how it stood before the test is how it stands after it.

@@ -10,8 +10,8 @@ mod decode;
 mod fields;
 
 use songhe_adapter_core::{
-    AdapterManifest, Capability, Command, DecodeError, Decoded, DeviceAdapter, DeviceKey, Directory, Inbound, Outbound,
-    Standing,
+    Action, AdapterManifest, Capability, Command, Confirmation, DecodeError, Decoded, DeviceAdapter, DeviceKey,
+    Directory, Inbound, Outbound, Standing,
 };
 
 /// Name of this adapter in configuration and database.
@@ -71,6 +71,10 @@ impl DeviceAdapter for Zigbee2Mqtt {
 
     fn encode(&self, device: &DeviceKey, command: &Command, directory: &Directory) -> Option<Outbound> {
         command::encode(device, command, directory)
+    }
+
+    fn confirmation(&self, action: &Action) -> Confirmation {
+        command::confirmation(action)
     }
 
     fn acknowledge(&self, _device: &DeviceKey, _message_id: &str) -> Option<Outbound> {

@@ -294,11 +294,13 @@ fn commands_go_to_the_present_name() {
         ),
         (SENSOR, Action::Set { key: "mode".into(), value: "low".into() }, "二楼/厨房/烟感", r#"{"mode":"low"}"#),
     ] {
-        let out = Zigbee2Mqtt.encode(&key(device), &Command { id: "c".into(), action }, &directory()).unwrap();
+        let out = Zigbee2Mqtt
+            .encode(&key(device), &Command { id: "c".into(), action, valid_until: None }, &directory())
+            .unwrap();
         assert_eq!(out.topic, format!("zigbee2mqtt/{topic}/set"));
         assert_eq!(String::from_utf8(out.payload).unwrap(), body);
     }
-    let nobody = Command { id: "c".into(), action: Action::Locate };
+    let nobody = Command { id: "c".into(), action: Action::Locate, valid_until: None };
     assert_eq!(Zigbee2Mqtt.encode(&key("0x1111111111111111"), &nobody, &directory()), None);
 }
 

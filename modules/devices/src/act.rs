@@ -12,7 +12,7 @@ use crate::ingest::Arrival;
 use crate::register::Device;
 use crate::rules::{self, Edge};
 use crate::sighting::Sighting;
-use crate::{device_tests, gateways, news, observations, report};
+use crate::{commands, commissioning, device_tests, gateways, news, observations, report};
 
 /// A measurement older than this at its arrival is history: it is stored and never pages, in seconds.
 const STALE_MEASUREMENT_S: i64 = 300;
@@ -42,12 +42,16 @@ pub(crate) fn act_on(tx: &mut Tx<'_>, known: &mut Known, earlier: &observations:
     let stale =
         arrival.decoded.historical || arrival.received_at.seconds_since(arrival.observed_at) > STALE_MEASUREMENT_S;
     let mut told: Vec<(EventKind, bool)> = Vec::new();
+    let is_test = commissioning::passes(tx, act)?;
+    if !arrival.decoded.settings.is_empty() && !arrival.message.retained {
+        commands::told(tx, device, &arrival.decoded.settings)?;
+    }
     for item in items {
         let sighting = Sighting::of(arrival, item);
         match item {
             // One message may tell the same in two ways.
             Item::Event { kind, active, .. } | Item::Condition { kind, active, .. }
-                if !told.contains(&(*kind, *active)) =>
+                if !(is_test && *active || told.contains(&(*kind, *active))) =>
             {
                 told.push((*kind, *active));
                 if *active && device_tests::take(tx, device, *kind, &sighting)? {
@@ -55,8 +59,11 @@ pub(crate) fn act_on(tx: &mut Tx<'_>, known: &mut Known, earlier: &observations:
                 }
                 act_on_event(tx, earlier, device, *kind, *active, &sighting)?;
             }
-            Item::Reading(reading) if reading.quality == Quality::Good => {
+            Item::Reading(reading) if reading.quality == Quality::Good && !is_test => {
                 act_on_reading(tx, known, device, reading, &sighting, stale)?;
+            }
+            Item::CommandResult { command_id, ok, detail } => {
+                commands::answered(tx, device, command_id, *ok, detail.as_deref())?;
             }
             Item::Inventory(members) => gateways::take_over(tx, device.id, members, &arrival.message)?,
             _ => {}
@@ -97,8 +104,10 @@ pub(crate) fn act_on_event(
 ) -> Result<()> {
     let Some(kind) = incident_kind(event) else { return Ok(()) };
     let cause = sighting.cause(device, None);
+    // Two devices of one resident have two batteries.
+    let discriminator = if kind == Kind::LowBattery { device.id.to_string() } else { String::new() };
     let mut report =
-        report::of(tx.db(), device, kind, String::new(), cause, sighting.observed_at, sighting.received_at)?;
+        report::of(tx.db(), device, kind, discriminator, cause, sighting.observed_at, sighting.received_at)?;
     report.detail = sighting.detail.clone().unwrap_or_default();
     if !active {
         songhe_incidents::report_cleared(tx, &report)?;

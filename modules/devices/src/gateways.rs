@@ -34,9 +34,7 @@ pub fn register(
     by: Option<UserId>,
 ) -> Result<DeviceId> {
     let names: Vec<&str> = adapters.iter().map(|adapter| adapter.manifest().name).collect();
-    let adapter = adapters.iter().find(|adapter| adapter.manifest().name == new.adapter);
-    let key = DeviceKey::new(new.serial.trim()).ok();
-    match adapter.zip(key).map_or(Standing::Alone, |(adapter, key)| adapter.standing(&key)) {
+    match standing(new, adapters) {
         Standing::Alone => register::register(tx, new, &names, by),
         Standing::Gateway { base_topics } => {
             let id = register::register(tx, new, &names, by)?;
@@ -52,8 +50,7 @@ pub fn register(
         Standing::Member => {
             // As its gateway writes it.
             let new = NewDevice { serial: new.serial.trim().to_ascii_lowercase(), ..new.clone() };
-            let facilities: Vec<FacilityId> = facilities_with(tx.db(), &new.serial)?;
-            if !facilities.is_empty() && !facilities.contains(&new.facility) {
+            if is_named_elsewhere(tx.db(), &new)? {
                 return Err(Error::field("serial", Text::key("devices-error-serial-taken")));
             }
             let id = register::register(tx, &new, &names, by)?;
@@ -62,6 +59,40 @@ pub fn register(
             Ok(id)
         }
     }
+}
+
+fn standing(new: &NewDevice, adapters: &[Arc<dyn DeviceAdapter>]) -> Standing {
+    let adapter = adapters.iter().find(|adapter| adapter.manifest().name == new.adapter);
+    let key = DeviceKey::new(new.serial.trim()).ok();
+    adapter.zip(key).map_or(Standing::Alone, |(adapter, key)| adapter.standing(&key))
+}
+
+/// The serial that a device is known by once it is registered.
+pub(crate) fn known_as(new: &NewDevice, adapters: &[Arc<dyn DeviceAdapter>]) -> String {
+    match standing(new, adapters) {
+        Standing::Member => new.serial.trim().to_ascii_lowercase(),
+        Standing::Alone | Standing::Gateway { .. } => new.serial.clone(),
+    }
+}
+
+/// What [`register`] would refuse.
+pub(crate) fn check(db: &mut Db, new: &NewDevice, adapters: &[Arc<dyn DeviceAdapter>]) -> Result<Vec<FieldError>> {
+    let names: Vec<&str> = adapters.iter().map(|adapter| adapter.manifest().name).collect();
+    if standing(new, adapters) != Standing::Member {
+        return register::check(db, new, &names);
+    }
+    let new = NewDevice { serial: new.serial.trim().to_ascii_lowercase(), ..new.clone() };
+    let mut wrong = register::check(db, &new, &names)?;
+    if is_named_elsewhere(db, &new)? {
+        wrong.push(FieldError::new("serial", Text::key("devices-error-serial-taken")));
+    }
+    Ok(wrong)
+}
+
+/// Whether only gateways of other facilities name a device.
+fn is_named_elsewhere(db: &mut Db, new: &NewDevice) -> Result<bool> {
+    let facilities = facilities_with(db, &new.serial)?;
+    Ok(!facilities.is_empty() && !facilities.contains(&new.facility))
 }
 
 /// Where the gateways are that name a device.
@@ -81,6 +112,11 @@ pub fn base_topic_of(db: &mut Db, serial: &str) -> Result<Option<String>> {
         .select(gateway::base_topic)
         .first(db)
         .optional()?)
+}
+
+/// Whether a device speaks for others.
+pub(crate) fn is_gateway(db: &mut Db, id: DeviceId) -> Result<bool> {
+    Ok(gateway::table.find(id.0).count().get_result::<i64>(db)? > 0)
 }
 
 /// All gateways that may speak, with the names of those devices that they may speak for.

@@ -15,18 +15,26 @@
 pub mod accounts;
 mod act;
 mod api;
+pub mod commands;
+pub mod commissioning;
 pub mod device_tests;
+pub mod faults;
 pub mod gateways;
 pub mod history;
+mod import;
 mod inbox;
 pub mod ingest;
+pub mod lifecycle;
 pub mod link;
+pub mod link_commands;
 pub mod list;
+pub mod loans;
 mod module;
 mod newest;
 mod news;
 pub mod observations;
 pub mod online;
+pub mod outlet;
 mod pages;
 mod panels;
 pub mod quarantine;
@@ -43,6 +51,8 @@ pub mod words;
 pub const MODULE: &str = "devices";
 
 pub use ingest::{Accepted, Ingest, Message};
-pub use module::{DEVICES_READ, DEVICES_WRITE, Devices, OBSERVATIONS_READ, QUARANTINE_READ, RULES_READ, RULES_WRITE};
+pub use module::{
+    DEVICES_COMMAND, DEVICES_READ, DEVICES_WRITE, Devices, OBSERVATIONS_READ, QUARANTINE_READ, RULES_READ, RULES_WRITE,
+};
 pub use panels::DevicePanels;
 pub use register::{Credential, Device, DeviceId, NewDevice};

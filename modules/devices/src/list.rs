@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use songhe_kernel::db::containing;
@@ -12,14 +13,14 @@ use songhe_registry::schema::{place, resident};
 use songhe_registry::{PlaceId, ResidentId};
 
 use crate::observations::{self, Health, State};
-use crate::online::{self, GUARDS, OCCASIONAL, REPORTERS};
+use crate::online;
 use crate::register::{Device, DeviceId};
 use crate::schema::{device, device_health, device_state};
 
 /// A battery at or below this should be changed, in per cent × 10^6.
-const LOW_BATTERY_MICRO: i64 = 20_000_000;
-const BATTERY: &str = "battery_percent";
-const LOW_BATTERY: &str = "low_battery";
+pub(crate) const LOW_BATTERY_MICRO: i64 = 20_000_000;
+pub(crate) const BATTERY: &str = "battery_percent";
+pub(crate) const LOW_BATTERY: &str = "low_battery";
 
 /// How a device does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -71,7 +72,7 @@ impl Filter {
 
 type Query<'a> = device::BoxedQuery<'a, <Db as diesel::Connection>::Backend>;
 
-fn select(filter: &Filter, now: Moment) -> Query<'static> {
+fn select(db: &mut Db, filter: &Filter, now: Moment) -> Result<Query<'static>> {
     let mut query = device::table.into_boxed();
     if let Some(ids) = filter.scope.ids() {
         query = query.filter(device::facility_id.eq_any(ids.iter().map(|id| id.0).collect::<Vec<_>>()));
@@ -94,31 +95,38 @@ fn select(filter: &Filter, now: Moment) -> Query<'static> {
                 .or(device::place_id.eq_any(places).assume_not_null()),
         );
     }
-    match filter.condition {
-        Some(condition) => narrow(query, condition, now),
+    Ok(match filter.condition {
+        Some(condition @ (Condition::Online | Condition::Offline)) => narrow(query, condition, &limits(db)?, now),
+        Some(condition) => narrow(query, condition, &[], now),
         None => query,
-    }
+    })
 }
 
-fn narrow(query: Query<'static>, condition: Condition, now: Moment) -> Query<'static> {
-    // Heard since its class's moment, and not signed off.
-    macro_rules! heard {
-        ($group:expr) => {
-            device::class.eq_any($group.0).and(
+/// Each time that some device may be silent, in seconds. There are few: the limits of heartbeat classes at facilities.
+fn limits(db: &mut Db) -> Result<Vec<i32>> {
+    Ok(device::table.select(device::silence_s).distinct().load(db)?)
+}
+
+fn narrow(query: Query<'static>, condition: Condition, limits: &[i32], now: Moment) -> Query<'static> {
+    type Heard = Box<dyn BoxableExpression<device::table, <Db as diesel::Connection>::Backend, SqlType = Bool>>;
+    // Heard since its limit's moment, and not signed off.
+    let heard = || {
+        let none: Heard = Box::new(device::id.lt(0));
+        limits.iter().fold(none, |one, limit| -> Heard {
+            let mine = device::silence_s.eq(*limit).and(
                 device::id.eq_any(
                     device_health::table
-                        .filter(device_health::last_seen_at.ge(online::since(now, $group.1)))
+                        .filter(device_health::last_seen_at.ge(online::since(now, i64::from(*limit))))
                         .filter(device_health::online.is_null().or(device_health::online.eq(true)))
                         .select(device_health::device_id),
                 ),
-            )
-        };
-    }
+            );
+            Box::new(one.or(mine))
+        })
+    };
     match condition {
-        Condition::Online => query.filter(heard!(GUARDS).or(heard!(REPORTERS)).or(heard!(OCCASIONAL))),
-        Condition::Offline => {
-            query.filter(diesel::dsl::not(heard!(GUARDS).or(heard!(REPORTERS)).or(heard!(OCCASIONAL))))
-        }
+        Condition::Online => query.filter(heard()),
+        Condition::Offline => query.filter(diesel::dsl::not(heard())),
         Condition::LowBattery => query.filter(
             device::id.eq_any(
                 device_state::table
@@ -152,12 +160,12 @@ pub struct Listed {
 /// Up to `limit` devices, by id: new ones come at the end, so that no page shifts while somebody leafs through.
 pub fn list(db: &mut Db, filter: &Filter, now: Moment, limit: i64) -> Result<Vec<Listed>> {
     let devices: Vec<Device> =
-        select(filter, now).select(Device::as_select()).order(device::id.asc()).limit(limit).load(db)?;
+        select(db, filter, now)?.select(Device::as_select()).order(device::id.asc()).limit(limit).load(db)?;
     describe(db, devices, now)
 }
 
 pub fn count(db: &mut Db, filter: &Filter, now: Moment) -> Result<i64> {
-    Ok(select(filter, now).count().get_result(db)?)
+    Ok(select(db, filter, now)?.count().get_result(db)?)
 }
 
 /// Fills in what belongs to devices, looked up together.
@@ -180,7 +188,7 @@ pub fn describe(db: &mut Db, devices: Vec<Device>, now: Moment) -> Result<Vec<Li
             Listed {
                 place_label: device.place_id.and_then(|id| labels.get(&id).cloned()),
                 resident_name: device.resident_id.and_then(|id| names.get(&id).cloned()),
-                online: online::is_online(&device.class, health, now),
+                online: online::is_online(device.silence_s, health, now),
                 last_seen_at: health.map(|health| health.last_seen_at),
                 battery_percent,
                 low_battery,

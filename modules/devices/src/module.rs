@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use songhe_adapter_core::{DeviceAdapter, DeviceKey, Standing};
+use songhe_kernel::effects::{Effect, EffectSender, Outcome};
 use songhe_kernel::http::Route;
 use songhe_kernel::identity::{Permission, Role};
 use songhe_kernel::schedules::Schedule;
 use songhe_kernel::{Error, Manifest, Module, NewTimer, Result, Text, Timer, Tx};
 
+use crate::outlet::{CommandSender, Outlet};
 use crate::register::Device;
-use crate::{MODULE, api, device_tests, inbox, pages, rules};
+use crate::{MODULE, api, commands, device_tests, faults, inbox, pages, register, rules};
 
 pub const DEVICES_READ: &str = "devices.read";
 pub const DEVICES_WRITE: &str = "devices.write";
 /// Start tests of devices, end them, say that one was a call.
 pub const DEVICES_TEST: &str = "devices.test";
+/// Lamp, siren, locate; settings additionally need [`DEVICES_WRITE`].
+pub const DEVICES_COMMAND: &str = "devices.command";
 pub const OBSERVATIONS_READ: &str = "observations.read";
 pub const QUARANTINE_READ: &str = "quarantine.read";
 pub const RULES_READ: &str = "rules.read";
@@ -45,6 +49,7 @@ static MANIFEST: Manifest = Manifest {
         Permission { name: DEVICES_READ, roles: HOUSE },
         Permission { name: DEVICES_WRITE, roles: ADMINS },
         Permission { name: DEVICES_TEST, roles: CARE },
+        Permission { name: DEVICES_COMMAND, roles: NURSES },
         Permission { name: OBSERVATIONS_READ, roles: CARE },
         Permission { name: QUARANTINE_READ, roles: ADMINS },
         Permission { name: RULES_READ, roles: NURSES },
@@ -56,8 +61,17 @@ static MANIFEST: Manifest = Manifest {
         "devices.device.bound",
         "devices.device.credential",
         "devices.device.call_actions",
+        "devices.device.status",
+        "devices.device.heartbeat",
+        "devices.device.lent",
+        "devices.device.returned",
+        "devices.device.tested",
     ],
-    schedules: &[Schedule { name: PURGE, cron: "0 20 3 * * *", per_facility: false }],
+    schedules: &[
+        Schedule { name: PURGE, cron: "0 20 3 * * *", per_facility: false },
+        Schedule { name: faults::ANCHOR, cron: "0 */5 * * * *", per_facility: false },
+        Schedule { name: faults::BATTERIES, cron: "30 */10 * * * *", per_facility: false },
+    ],
     scenario: false,
 };
 
@@ -98,12 +112,19 @@ impl Setup {
 #[derive(Clone)]
 pub struct Devices {
     setup: Arc<Setup>,
+    outlet: Outlet,
 }
 
 impl Devices {
     /// `broker_url` is what devices connect to, as people are to type it: `mqtt://songhe.example:1883`.
     pub fn new(adapters: Vec<Arc<dyn DeviceAdapter>>, broker_url: impl Into<String>) -> Self {
-        Self { setup: Arc::new(Setup { adapters, broker_url: broker_url.into() }) }
+        Self { setup: Arc::new(Setup { adapters, broker_url: broker_url.into() }), outlet: Outlet::default() }
+    }
+
+    /// Commands leave here.
+    #[must_use]
+    pub fn with_outlet(self, outlet: Outlet) -> Self {
+        Self { outlet, ..self }
     }
 }
 
@@ -123,8 +144,21 @@ impl Module for Devices {
             rules::TIMER => rules::on_timer(tx, timer),
             device_tests::TIMER => device_tests::on_timer(tx, timer),
             PURGE | PURGE_ON => purge(tx),
+            faults::TIMER => faults::on_timer(tx),
+            faults::ANCHOR => faults::anchor(tx),
+            faults::BATTERIES => faults::look_for_low_batteries(tx),
+            commands::TIMER => commands::on_timer(tx, timer),
+            register::OVERLAP_TIMER => register::on_overlap_over(tx, timer),
             other => Err(Error::Internal(format!("{MODULE} has no timer {other}"))),
         }
+    }
+
+    fn on_effect(&self, tx: &mut Tx<'_>, effect: &Effect, outcome: &Outcome) -> Result<()> {
+        commands::on_effect(tx, effect, outcome)
+    }
+
+    fn effect_senders(&self) -> Vec<Arc<dyn EffectSender>> {
+        vec![Arc::new(CommandSender(self.outlet.clone()))]
     }
 }
 

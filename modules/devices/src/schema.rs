@@ -14,6 +14,83 @@ diesel::table! {
         secret_at -> Nullable<Timestamp>,
         enabled -> Bool,
         created_at -> Timestamp,
+        heartbeat -> Text,
+        silence_s -> Integer,
+        status -> Text,
+        status_reason -> Nullable<Text>,
+        status_at -> Nullable<Timestamp>,
+        status_by -> Nullable<BigInt>,
+        commissioned_at -> Nullable<Timestamp>,
+        test_until -> Nullable<Timestamp>,
+        old_secret_hash -> Nullable<Text>,
+        old_secret_until -> Nullable<Timestamp>,
+        secret_cut_at -> Nullable<Timestamp>,
+    }
+}
+diesel::table! {
+    heartbeat_limit (facility_id, heartbeat) {
+        facility_id -> BigInt,
+        heartbeat -> Text,
+        silence_s -> Integer,
+    }
+}
+diesel::table! {
+    device_watch (id) {
+        id -> BigInt,
+        swept_at -> Timestamp,
+        listening_since -> Timestamp,
+    }
+}
+diesel::table! {
+    device_fault (device_id, kind) {
+        device_id -> BigInt,
+        kind -> Text,
+        since -> Timestamp,
+        group_key -> Nullable<Text>,
+        raised_at -> Timestamp,
+        grace_until -> Nullable<Timestamp>,
+    }
+}
+diesel::table! {
+    commission_test (id) {
+        id -> BigInt,
+        device_id -> BigInt,
+        wants_alarm -> Bool,
+        started_at -> Timestamp,
+        until_at -> Timestamp,
+        started_by -> Nullable<BigInt>,
+        passed_at -> Nullable<Timestamp>,
+        heard -> Nullable<Text>,
+        delay_ms -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    device_loan (id) {
+        id -> BigInt,
+        device_id -> BigInt,
+        resident_id -> BigInt,
+        lent_at -> Timestamp,
+        lent_by -> Nullable<BigInt>,
+        due_on -> Date,
+        note -> Text,
+        returned_at -> Nullable<Timestamp>,
+        returned_by -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    device_command (id) {
+        id -> BigInt,
+        device_id -> BigInt,
+        action -> Text,
+        params -> Text,
+        expects -> Text,
+        state -> Text,
+        detail -> Nullable<Text>,
+        requested_at -> Timestamp,
+        requested_by -> Nullable<BigInt>,
+        valid_until -> Timestamp,
+        sent_at -> Nullable<Timestamp>,
+        done_at -> Nullable<Timestamp>,
     }
 }
 diesel::table! {
@@ -212,7 +289,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     gateway,
     gateway_member,
     call_action,
-    device_test_exempt
+    device_test_exempt,
+    device_fault,
+    device_command
 );
 
 songhe_kernel::tables_meet!(crate::schema::device, songhe_registry::schema::place, songhe_registry::schema::resident);

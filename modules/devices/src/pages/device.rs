@@ -16,6 +16,7 @@ use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, UserId};
 use songhe_registry::{Facility, PlaceId, RESIDENTS_READ, ResidentId, facility};
 
 use super::edit::{give_credential, say, seen};
+use super::upkeep::{self, Upkeep};
 use super::{bindable, charts, choice, with};
 use crate::gateways::{self, Ties};
 use crate::history::Series;
@@ -53,6 +54,7 @@ struct Page {
     places: Vec<Choice>,
     residents: Vec<Choice>,
     open_incidents: Vec<IncidentModel>,
+    upkeep: Upkeep,
     #[serde(flatten)]
     refused: Refused,
 }
@@ -140,7 +142,7 @@ struct IncidentModel {
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Form {
+pub(super) struct Form {
     place: String,
     resident: String,
     actions: String,
@@ -238,7 +240,7 @@ fn open_incidents(db: &mut Db, id: DeviceId) -> Result<Vec<IncidentModel>> {
 }
 
 /// What is so now, as the forms show it.
-async fn form_of(ctx: &Ctx, device: &Device) -> Result<Form> {
+pub(super) async fn form_of(ctx: &Ctx, device: &Device) -> Result<Form> {
     let (id, serial) = (device.id, device.serial.clone());
     let ties = ctx.app().db.read(move |db| gateways::ties(db, id, &serial)).await?;
     Ok(Form {
@@ -263,12 +265,19 @@ struct Query {
     charts: charts::Asked,
 }
 
-async fn render(ctx: &Ctx, setup: &Setup, device: Device, form: Form, errors: &[FieldError]) -> Result<HttpResponse> {
+pub(super) async fn render(
+    ctx: &Ctx,
+    setup: &Setup,
+    device: Device,
+    form: Form,
+    errors: &[FieldError],
+) -> Result<HttpResponse> {
     let asked = ctx.query::<Query>()?;
     let now = ctx.app().clock.now();
     let sees = Sees::of(ctx, &device);
     let is_member = setup.is_member(&device);
     let can_edit = ctx.caller().facilities(DEVICES_WRITE).contains(device.facility_id);
+    let upkeep = upkeep::model(ctx, setup, &device).await?;
     let query = asked.clone();
     let mut found = ctx.app().db.read(move |db| look(db, device, sees, &query, now)).await?;
     let zone = found.facility.tz()?;
@@ -299,6 +308,7 @@ async fn render(ctx: &Ctx, setup: &Setup, device: Device, form: Form, errors: &[
         refused: Refused::new(ctx, FIELDS, errors),
         device: facts(ctx, found.facility, found.listed, sees),
         open_incidents: found.incidents,
+        upkeep,
     };
     let status = if is_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     ctx.clone().in_zone(zone).page_with(status, "devices/device", &page)

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, refused};
-use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
+use songhe_kernel::{Error, FacilityId, FieldError, Moment, Result, Text};
 use songhe_registry::{facilities_of, facility_choices};
 
 use super::devices::class_choices;
@@ -131,6 +131,8 @@ struct CredentialPage {
     topic: String,
     broker_url: String,
     replaced: bool,
+    /// Until when the former one counts.
+    overlap_until: Option<Moment>,
 }
 
 #[derive(Serialize)]
@@ -143,15 +145,21 @@ struct DeviceModel {
 /// Makes a secret and shows it. It is kept nowhere as it is, not even under an idempotency key: asked again, there is
 /// another one.
 pub(super) async fn give_credential(ctx: &Ctx, setup: &Setup, id: DeviceId) -> Result<HttpResponse> {
+    show_credential(ctx, setup, id, 0).await
+}
+
+/// The same; the former secret counts for another `overlap_s` seconds.
+pub(super) async fn show_credential(ctx: &Ctx, setup: &Setup, id: DeviceId, overlap_s: i64) -> Result<HttpResponse> {
     let (secret, by) = (register::new_secret(), Some(ctx.caller().user_id));
-    let (device, replaced, credential, base_topic) = ctx
+    let (device, replaced, credential, base_topic, overlap_until) = ctx
         .app()
         .db
         .write(move |tx| {
             let device: Device = register::find(tx.db(), id)?.ok_or(Error::NotFound)?;
             let replaced = register::secret_made_at(tx.db(), id)?.is_some();
             let base_topic = gateways::base_topic_of(tx.db(), &device.serial)?;
-            Ok((device, replaced, register::set_secret(tx, id, &secret, by)?, base_topic))
+            let credential = register::rotate_secret(tx, id, &secret, overlap_s, by)?;
+            Ok((device, replaced, credential, base_topic, register::overlap_until(tx.db(), id)?))
         })
         .await?;
     let topic = setup.adapter(&device.adapter).and_then(|adapter| adapter.manifest().topics.first().copied());
@@ -163,7 +171,8 @@ pub(super) async fn give_credential(ctx: &Ctx, setup: &Setup, id: DeviceId) -> R
         client_id: credential.client_id,
         secret: credential.password,
         broker_url: setup.broker_url.clone(),
-        replaced,
+        replaced: replaced && overlap_until.is_none(),
+        overlap_until,
     };
     let mut response = ctx.page("devices/credential", &page)?;
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

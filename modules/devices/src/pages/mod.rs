@@ -7,7 +7,10 @@ mod device;
 mod device_tests;
 mod devices;
 mod edit;
+mod heartbeats;
+mod import;
 mod quarantine;
+mod upkeep;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -30,6 +33,9 @@ pub(crate) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     routes.extend(device_tests::routes());
     routes.extend(edit::routes(setup));
     routes.extend(device::routes(setup));
+    routes.extend(upkeep::routes(setup));
+    routes.extend(heartbeats::routes());
+    routes.extend(import::routes(setup));
     routes.extend(quarantine::routes(setup));
     routes
 }

@@ -62,6 +62,7 @@ struct NamedModel {
 struct Around {
     raw: HashMap<QuarantineId, Quarantined>,
     registered: HashSet<String>,
+    retired: HashSet<String>,
     named: HashMap<String, Named>,
     directory: Directory,
 }
@@ -95,9 +96,13 @@ async fn list(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
             let serials: Vec<String> = groups.iter().filter_map(|group| group.serial.clone()).collect();
             let known = register::homes_of(db, &serials)?;
             let registered: HashSet<String> = known.into_iter().map(|(serial, _)| serial).collect();
+            let asked: Vec<&str> = serials.iter().map(String::as_str).collect();
+            let active: HashSet<String> =
+                register::by_serials(db, &asked)?.into_iter().map(|device| device.serial).collect();
+            let retired: HashSet<String> = registered.difference(&active).cloned().collect();
             let named = gateways::named(db, &serials)?;
             let directory = gateways::directory(db)?;
-            Ok((groups, Around { raw, registered, named, directory }))
+            Ok((groups, Around { raw, registered, retired, named, directory }))
         })
         .await?;
     let more = cut(&mut groups, PAGE_GROUPS);
@@ -117,6 +122,7 @@ fn item(setup: &Setup, group: Group, around: &Around) -> Item {
     let named = group.serial.as_ref().and_then(|serial| around.named.get(serial));
     let wanted = group.reason == Reason::UnknownDevice.as_str();
     let registered = group.serial.as_ref().is_some_and(|serial| around.registered.contains(serial));
+    let retired = group.serial.as_ref().is_some_and(|serial| around.retired.contains(serial));
     let new = group.serial.as_ref().filter(|serial| wanted && DeviceKey::new(serial).is_ok() && !registered);
     Item {
         register_url: new.map(|serial| {
@@ -145,8 +151,14 @@ fn item(setup: &Setup, group: Group, around: &Around) -> Item {
         count: group.messages.len(),
         id: group.id,
         device_key: group.serial.unwrap_or(group.topic),
-        // What came before somebody registered it stays for whoever wants to read it.
-        reason: if wanted && registered { "registered_since".to_owned() } else { group.reason },
+        // What a device out of use sends, and what came before somebody registered it stays for whoever wants to read it.
+        reason: if wanted && retired {
+            "decommissioned".to_owned()
+        } else if wanted && registered {
+            "registered_since".to_owned()
+        } else {
+            group.reason
+        },
         first_at: group.first_at,
         last_at: group.last_at,
     }

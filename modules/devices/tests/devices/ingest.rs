@@ -236,7 +236,7 @@ both_databases! {
         let sensor = street.here.sensor;
         let online = || async {
             let health = street.db.read(move |db| songhe_devices::observations::health(db, &[sensor])).await.unwrap();
-            songhe_devices::online::is_online("3.1", health.first(), street.now())
+            songhe_devices::online::is_online(900, health.first(), street.now())
         };
         street.ingest.accept(state("kept", true)).await.unwrap();
         assert!(!online().await, "what a broker kept is no sign of life");

@@ -3,11 +3,14 @@
 
 mod common;
 mod device_tests;
+mod faults;
 mod gateways;
 mod history;
 mod history_views;
+mod import;
 mod ingest;
 mod latest;
+mod life;
 mod register;
 mod rules;
 mod screens;

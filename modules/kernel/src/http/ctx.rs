@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::escapes::expect_text;
 use super::page::{Draft, html};
 use super::visitor::{Visitor, text};
-use super::{App, Route, SseFrame, live, misread, once};
+use super::{App, Route, SseFrame, live, misread, multipart, once};
 use crate::db::Tx;
 use crate::error::{Error, Result, Text};
 use crate::i18n::Locale;
@@ -135,6 +135,14 @@ impl Ctx {
     pub fn in_zone(mut self, zone: Tz) -> Self {
         self.zone = zone;
         self
+    }
+
+    /// The inputs of a form with a file.
+    ///
+    /// # Errors
+    /// `BadRequest` when the body is no such form.
+    pub fn multipart(&self) -> Result<Vec<multipart::Part>> {
+        multipart::parts(&self.inner.request, &self.inner.body)
     }
 
     /// 200 with a page.

@@ -53,6 +53,9 @@ fn carries_token(expected: &str, request: &HttpRequest, body: &[u8]) -> bool {
     if let Some(token) = text(request, &CSRF_HEADER) {
         return same(token, expected);
     }
+    if let Ok(parts) = super::multipart::parts(request, body) {
+        return parts.iter().any(|part| part.name == "csrf" && same(&String::from_utf8_lossy(&part.bytes), expected));
+    }
     super::ctx::parse_form::<Form>(request, body).is_ok_and(|form| same(&form.csrf, expected))
 }
 

@@ -1,0 +1,17 @@
+DROP TABLE device_command;
+DROP TABLE device_loan;
+DROP TABLE commission_test;
+DROP TABLE device_fault;
+DROP TABLE device_watch;
+DROP TABLE heartbeat_limit;
+ALTER TABLE device DROP COLUMN secret_cut_at;
+ALTER TABLE device DROP COLUMN old_secret_until;
+ALTER TABLE device DROP COLUMN old_secret_hash;
+ALTER TABLE device DROP COLUMN test_until;
+ALTER TABLE device DROP COLUMN commissioned_at;
+ALTER TABLE device DROP COLUMN status_by;
+ALTER TABLE device DROP COLUMN status_at;
+ALTER TABLE device DROP COLUMN status_reason;
+ALTER TABLE device DROP COLUMN status;
+ALTER TABLE device DROP COLUMN silence_s;
+ALTER TABLE device DROP COLUMN heartbeat;

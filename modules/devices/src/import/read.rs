@@ -1,0 +1,153 @@
+//! Files of spreadsheets as rows of text: CSV in UTF-8 (with a mark or without) or GB18030, which is how Excel in China
+//! saves it, and XLSX. Whoever uploads one is trusted to register devices, and not to send a small file that unpacks
+//! into gigabytes.
+
+use songhe_kernel::{Error, Result, Text};
+
+use super::xlsx;
+
+/// Largest file, in bytes.
+pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Most rows below the headings.
+pub(crate) const MAX_ROWS: usize = 2_000;
+pub(super) const MAX_COLUMNS: usize = 50;
+const MAX_CELL_CHARS: usize = 500;
+
+/// A row with its number in the file, from 1.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Row {
+    pub(crate) number: usize,
+    pub(crate) cells: Vec<String>,
+}
+
+pub(super) fn wrong(key: &'static str) -> Error {
+    Error::field("file", Text::key(key))
+}
+
+/// The rows of a file that are not empty, the headings first.
+///
+/// # Errors
+/// `Invalid` on `file` for one that is too large, too long or no spreadsheet.
+pub(crate) fn rows(bytes: &[u8]) -> Result<Vec<Row>> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::field("file", Text::key("devices-import-too-large").arg("max", MAX_BYTES / 1024 / 1024)));
+    }
+    let all = if bytes.starts_with(b"PK\x03\x04") { xlsx::rows(bytes)? } else { csv(&text(bytes)?)? };
+    let rows: Vec<Row> = all.into_iter().filter(|row| row.cells.iter().any(|cell| !cell.is_empty())).collect();
+    if rows.len() < 2 {
+        return Err(wrong("devices-import-empty"));
+    }
+    if rows.len() > MAX_ROWS + 1 {
+        return Err(Error::field("file", Text::key("devices-import-too-long").arg("max", MAX_ROWS)));
+    }
+    Ok(rows)
+}
+
+/// UTF-8 if it is that, else GB18030.
+fn text(bytes: &[u8]) -> Result<String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => {
+            let (text, _, broken) = encoding_rs::GB18030.decode(bytes);
+            if broken {
+                return Err(wrong("devices-import-encoding"));
+            }
+            text.into_owned()
+        }
+    };
+    if text.contains('\0') { Err(wrong("devices-import-encoding")) } else { Ok(text) }
+}
+
+pub(super) fn cell(text: &str) -> String {
+    let text: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // What our own lists put before a formula.
+    let text = match text.strip_prefix('\'') {
+        Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest.to_owned(),
+        _ => text,
+    };
+    text.chars().take(MAX_CELL_CHARS).collect()
+}
+
+/// RFC 4180, with whichever of comma, semicolon and tab the headings are set apart by.
+fn csv(text: &str) -> Result<Vec<Row>> {
+    let first = text.lines().next().unwrap_or_default();
+    let separator = [',', '\t', ';'].into_iter().max_by_key(|c| first.matches(*c).count()).unwrap_or(',');
+    let mut rows = Vec::new();
+    let (mut cells, mut current, mut quoted, mut line) = (Vec::new(), String::new(), false, 1);
+    let mut number = line;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                current.push('"');
+            }
+            '"' if quoted => quoted = false,
+            '"' if current.trim().is_empty() => {
+                current.clear();
+                quoted = true;
+            }
+            '\r' if !quoted => {}
+            '\n' if !quoted => {
+                line += 1;
+                cells.push(cell(&std::mem::take(&mut current)));
+                rows.push(Row { number, cells: std::mem::take(&mut cells) });
+                number = line;
+                if rows.len() > MAX_ROWS + 1_000 {
+                    break;
+                }
+            }
+            c if c == separator && !quoted && cells.len() < MAX_COLUMNS => {
+                cells.push(cell(&std::mem::take(&mut current)));
+            }
+            c => {
+                line += usize::from(c == '\n');
+                current.push(c);
+            }
+        }
+    }
+    if quoted {
+        return Err(Error::field("file", Text::key("devices-import-quote").arg("row", number)));
+    }
+    cells.push(cell(&current));
+    rows.push(Row { number, cells });
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Vec<(usize, Vec<String>)> {
+        rows(bytes).unwrap().into_iter().map(|row| (row.number, row.cells)).collect()
+    }
+
+    #[test]
+    fn csv_is_read_in_the_encodings_that_spreadsheets_write() {
+        let text = "序列号,名称\r\nSH-9,\"拉绳, 卫生间\"\r\n\r\nSH-10,\"二\n行\"\r\nSH-11,\"说\"\"好\"\"\"";
+        let expected = vec![
+            (1, vec!["序列号".to_owned(), "名称".to_owned()]),
+            (2, vec!["SH-9".to_owned(), "拉绳, 卫生间".to_owned()]),
+            (4, vec!["SH-10".to_owned(), "二 行".to_owned()]),
+            (6, vec!["SH-11".to_owned(), "说\"好\"".to_owned()]),
+        ];
+        assert_eq!(read(text.as_bytes()), expected);
+        assert_eq!(read(format!("\u{feff}{text}").as_bytes()), expected);
+        assert_eq!(read(&encoding_rs::GB18030.encode(text).0), expected);
+        assert_eq!(
+            read(text.replacen("序列号,名称", "序列号\t名称", 1).replace("SH-9,", "SH-9\t").as_bytes())[1].1[0],
+            "SH-9"
+        );
+    }
+
+    #[test]
+    fn what_is_no_spreadsheet_is_refused() {
+        for bytes in [&b""[..], b"serial,name", b"\xff\xfe\x00\x01", b"a\nb\0", b"a,b\n\"c", b"PK\x03\x04nothing"] {
+            assert!(matches!(rows(bytes), Err(Error::Invalid(_))), "{bytes:?}");
+        }
+        assert!(rows(&vec![b'a'; MAX_BYTES + 1]).is_err());
+        assert!(rows("a\n".repeat(MAX_ROWS + 2).as_bytes()).is_err());
+    }
+}
