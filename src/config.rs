@@ -3,11 +3,15 @@
 //! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
 //! bad value stops the start with a sentence that tells the mend.
 
+mod outgoing;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+
+pub use outgoing::{BeatMethod, Heartbeat, Mail, TlsMode};
 
 /// Words that stand for a secret in examples: `serve` refuses them, alone, joined and repeated.
 const DEFAULT_SECRETS: [&str; 9] =
@@ -29,6 +33,8 @@ pub struct Config {
     pub tls: Tls,
     pub database: Database,
     pub mqtt: Mqtt,
+    pub mail: Mail,
+    pub heartbeat: Heartbeat,
     pub metrics: Metrics,
     pub log: Log,
 }
@@ -233,6 +239,8 @@ impl Config {
         {
             return wrong("server.public_url must look like https://songhe.example, without a slash at its end.");
         }
+        self.mail.check()?;
+        self.heartbeat.check()?;
         check_filter(&self.log.filter)
     }
 

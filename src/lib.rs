@@ -7,6 +7,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod heartbeat;
 mod http;
 pub mod migrations;
 mod mqtt;

@@ -2,6 +2,7 @@
 //!
 //! - `sos`: from a button to an incident and the stream, whatever is sent and however often
 //! - `ladder`: who is told when, across clocks that step and servers that die
+//! - `channels`: e-mail by the configured server, and the sign of life for a monitor outside
 //! - `kill`: SIGKILL at random moments under load
 //! - `decode`: the installer's look at a message
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
@@ -11,6 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod channels;
 mod decode;
 mod kill;
 mod kill_check;

@@ -11,8 +11,9 @@ use songhe_kernel::schedules::Schedule;
 use songhe_kernel::{Database, Error, Manifest, Module, Result, Timer, Tx, UserId};
 use tokio::runtime::Handle;
 
+use crate::mail::MailSettings;
 use crate::model::IncidentId;
-use crate::webhook::WebhookSender;
+use crate::sender::Sender;
 use crate::{MODULE, api, climb, gaps_check, pages, presence, story};
 
 /// Board, history, incidents.
@@ -24,7 +25,7 @@ pub(crate) const READERS: &[Role] =
 pub const INCIDENTS_ACT: &str = "incidents.act";
 /// Review how one was handled.
 pub const INCIDENTS_REVIEW: &str = "incidents.review";
-/// Ladders and webhook endpoints.
+/// Ladders, endpoints and the words of messages.
 pub const LADDERS_READ: &str = "ladders.read";
 pub const LADDERS_WRITE: &str = "ladders.write";
 
@@ -51,14 +52,22 @@ static MANIFEST: Manifest = Manifest {
 
 /// The module, with what it keeps while the server runs.
 pub struct Incidents {
-    sender: Arc<WebhookSender>,
+    sender: Arc<Sender>,
 }
 
 impl Incidents {
     /// # Errors
     /// `Internal` when no TLS client can be made.
     pub fn new(db: Database) -> Result<Self> {
-        Ok(Self { sender: WebhookSender::new(db)? })
+        Ok(Self { sender: Sender::new(db, None)? })
+    }
+
+    /// The same, with a server that takes e-mail.
+    ///
+    /// # Errors
+    /// `Internal` when the settings name no host or no sender that could be one.
+    pub fn with_mail(db: Database, mail: Option<&MailSettings>) -> Result<Self> {
+        Ok(Self { sender: Sender::new(db, mail)? })
     }
 }
 

@@ -1,10 +1,12 @@
 //! `/api/v1`: everything the screens do, for programs.
 
+mod deliveries;
 mod endpoints;
 mod incidents;
 mod ladders;
 mod stream;
 mod tags;
+mod templates;
 
 use songhe_kernel::http::Route;
 
@@ -12,6 +14,8 @@ pub(crate) fn routes() -> Vec<Route> {
     let mut all = incidents::routes();
     all.extend(ladders::routes());
     all.extend(endpoints::routes());
+    all.extend(deliveries::routes());
+    all.extend(templates::routes());
     all.extend(tags::routes());
     all
 }
