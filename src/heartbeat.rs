@@ -33,7 +33,7 @@ pub(crate) async fn run(settings: Heartbeat, app: Arc<App>, mut stop: watch::Rec
             Ok(()) => beat(&client, &settings, &url).await,
             Err(why) => Err(why),
         };
-        match told {
+        match &told {
             Ok(()) if !heard => tracing::info!("the monitor hears Songhe again"),
             // Said once: the monitor says the rest.
             Err(error) if heard => tracing::error!(%error, "no sign of life for the monitor"),
