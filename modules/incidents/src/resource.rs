@@ -200,9 +200,10 @@ pub(crate) fn incident(db: &mut Db, row: Row) -> Result<Incident> {
 
 /// An incident with its story and its messages.
 pub(crate) fn detail(db: &mut Db, row: Row) -> Result<IncidentDetail> {
+    // Before the story: what became of a message is never newer than what is told of it.
+    let deliveries = telling::messages(db, row.id)?;
     let entries = story::entries(db, row.id)?;
     let names = lists::names(db, entries.iter().map(|entry| entry.actor_id))?;
-    let deliveries = telling::messages(db, row.id)?;
     let story = entries
         .into_iter()
         .map(|entry| {
