@@ -30,7 +30,7 @@ use crate::http::Listener;
 use crate::mqtt::{CommandWay, DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
 use crate::system::System;
 use crate::turns::Links;
-use crate::{migrations, open_files, tls};
+use crate::{heartbeat, migrations, open_files, tls};
 
 /// How many ports after the configured one are tried, where that is wanted.
 const PORTS_TRIED: u16 = 50;
@@ -275,6 +275,7 @@ impl Server {
         }
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
+        links.spawn(heartbeat::run(config.heartbeat.clone(), app.clone(), stopped.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = Listener::start(socket, app.clone(), config.server.workers, tls)
             .map_err(|error| StartError::Listen(config.server.listen, error))?;
@@ -348,7 +349,7 @@ fn modules(config: &Config, db: &Database, system: Arc<System>, outlet: Outlet) 
     };
     let all: Vec<Arc<dyn Module>> = vec![
         Arc::new(Registry),
-        Arc::new(Incidents::new(db.clone())?),
+        Arc::new(Incidents::with_mail(db.clone(), config.mail.settings().as_ref())?),
         Arc::new(Devices::new(adapters(), broker).with_outlet(outlet)),
         #[cfg(feature = "care-beds")]
         Arc::new(songhe_care_beds::CareBeds),

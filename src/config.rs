@@ -4,6 +4,7 @@
 //! bad value stops the start with a sentence that tells the mend.
 
 mod mqtt;
+mod outgoing;
 mod retention;
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ pub use self::mqtt::{Mqtt, MqttMode};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+pub use outgoing::{BeatMethod, Heartbeat, Mail, TlsMode};
 pub use retention::Retention;
 
 /// Words that stand for a secret in examples: `serve` refuses them, alone, joined and repeated.
@@ -37,6 +39,8 @@ pub struct Config {
     pub database: Database,
     pub mqtt: Mqtt,
     pub retention: Retention,
+    pub mail: Mail,
+    pub heartbeat: Heartbeat,
     pub metrics: Metrics,
     pub log: Log,
 }
@@ -195,6 +199,8 @@ impl Config {
         }
         self.mqtt.check(&self.tls)?;
         self.retention.check()?;
+        self.mail.check()?;
+        self.heartbeat.check()?;
         check_filter(&self.log.filter)
     }
 

@@ -8,6 +8,7 @@ mod brokers;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod heartbeat;
 mod http;
 pub mod migrations;
 mod mqtt;

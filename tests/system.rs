@@ -115,7 +115,7 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 45] = [
+const ACTIONS: [(&str, &str); 49] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
@@ -161,6 +161,13 @@ const ACTIONS: [(&str, &str); 45] = [
     ("POST /endpoints", "POST /api/v1/webhook-endpoints"),
     ("POST /endpoints/{id}/test", "POST /api/v1/webhook-endpoints/{id}/test"),
     ("POST /endpoints/{id}/delete", "DELETE /api/v1/webhook-endpoints/{id}"),
+    (
+        "POST /endpoints/{id}/deliveries/{effect}/replay",
+        "POST /api/v1/webhook-endpoints/{id}/deliveries/{effect}/replay",
+    ),
+    ("POST /incidents/{id}/deliveries/{effect}/replay", "POST /api/v1/incidents/{id}/deliveries/{effect}/replay"),
+    ("POST /message-templates", "PUT /api/v1/message-templates"),
+    ("POST /staff/{id}/phone", "PUT /api/v1/staff/{id}/phone"),
 ];
 
 /// An effect that is over, written now.

@@ -18,7 +18,7 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 32] = [
+pub const PAGES: [Page; 33] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
@@ -47,6 +47,7 @@ pub const PAGES: [Page; 32] = [
     page("rosters", "/rosters", "manager"),
     page("staff", "/staff", "manager"),
     page("endpoints", "/endpoints", "manager"),
+    page("message-templates", "/message-templates", "manager"),
     page("home-admin", "/", "admin"),
     page("system", "/system", "admin"),
     page("api-docs", "/api/docs", "admin"),
@@ -119,7 +120,7 @@ return [...new Set(faults)];
 "#;
 
 /// Names and abbreviations that Chinese pages write in Latin letters as well.
-const FOREIGN: &str = "/^(CSV|API|OpenAPI.*|HMAC.*|SQLite [0-9.]+|PostgreSQL [0-9.]+|MQTT|songhe-mqtt|zigbee2mqtt|GMT.*|v?[0-9.]+(-[a-z]+)?)$/";
+const FOREIGN: &str = "/^(CSV|API|JSON|GET|POST|PUT|OpenAPI.*|HMAC.*|SQLite [0-9.]+|PostgreSQL [0-9.]+|MQTT|songhe-mqtt|zigbee2mqtt|GMT.*|v?[0-9.]+(-[a-z]+)?)$/";
 
 pub async fn faults(browser: &Browser) -> Vec<String> {
     let found = ask(browser, &format!("const FOREIGN = {FOREIGN};{FAULTS}")).await;

@@ -2,6 +2,7 @@
 //!
 //! - `sos`: from a button to an incident and the stream, whatever is sent and however often
 //! - `ladder`: who is told when, across clocks that step and servers that die
+//! - `channels`: e-mail by the configured server, and the sign of life for a monitor outside
 //! - `kill`: SIGKILL at random moments under load
 //! - `servers`, `servers_load`: two servers on one PostgreSQL and one Mosquitto
 //! - `load`: many and hostile connections; `brokers`: Mosquitto and EMQX by what Songhe tells them
@@ -16,6 +17,7 @@
 
 mod api;
 mod brokers;
+mod channels;
 mod commands;
 mod decode;
 mod history;

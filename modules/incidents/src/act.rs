@@ -12,9 +12,10 @@ use songhe_registry as registry;
 
 use crate::climb;
 use crate::lists;
-use crate::model::{IncidentId, Outcome, Resolution, Row, Status};
+use crate::model::{IncidentId, Occasion, Outcome, Resolution, Row, Status};
 use crate::schema::incident;
 use crate::story::{self, Fact};
+use crate::telling;
 
 /// "我去处理": it stops sounding, the ladder stops.
 ///
@@ -38,6 +39,7 @@ pub fn acknowledge(tx: &mut Tx<'_>, id: IncidentId, by: UserId) -> Result<Row> {
         ))
         .execute(tx.db())?;
     climb::stop(tx, id)?;
+    telling::follow(tx, &row, Occasion::Acknowledged, by)?;
     finish(tx, id, by, &Fact::Acknowledged, "incidents.incident.acknowledged")
 }
 
@@ -202,6 +204,7 @@ pub fn resolve(tx: &mut Tx<'_>, id: IncidentId, by: UserId, resolution: &Resolut
             incident::version.eq(incident::version + 1),
         ))
         .execute(tx.db())?;
+    telling::follow(tx, &row, Occasion::Resolved, by)?;
     finish(tx, id, by, &Fact::Resolved(resolution.clone()), "incidents.incident.resolved")
 }
 

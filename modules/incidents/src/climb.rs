@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use serde_json::json;
-use songhe_kernel::effects::{Effect, NewEffect, Outcome};
+use songhe_kernel::effects::{Effect, Outcome};
 use songhe_kernel::{Db, KeptExt, Moment, NewTimer, Result, Tx, insert_rows};
 
 use crate::ladders::{self, Ladder, Rung};
@@ -16,12 +16,10 @@ use crate::model::{Channel, IncidentId, Reason, Row, RungRow, RungState, Status,
 use crate::reach::{self, Person, Reach, names};
 use crate::schema::{incident, incident_rung};
 use crate::story::{self, Fact};
-use crate::{MODULE, webhook};
+use crate::{MODULE, telling};
 
 /// Timer kind: the next rung is due.
 pub(crate) const TIMER: &str = "ladder";
-/// How long a message about a call keeps its meaning, in seconds; later it is reported as not sent.
-const MESSAGE_VALID_S: i64 = 15 * 60;
 /// After so many repeats at the ladder's own pace they come every five minutes: the story stays readable.
 const FAST_REPEATS: i32 = 10;
 const SLOW_REPEAT_S: i64 = 300;
@@ -109,6 +107,7 @@ fn repeat(tx: &mut Tx<'_>, mut climb: Climb<'_>) -> Result<()> {
         .set((incident::repeats.eq(times), incident::version.eq(incident::version + 1)))
         .execute(tx.db())?;
     climb.facts.push(Fact::Repeated { times });
+    climb.repeats = times;
     for at in 0..climb.rungs.len() {
         climb.act(tx, at)?;
     }
@@ -124,11 +123,13 @@ struct Climb<'r> {
     /// Places in `rungs` that are not stored as they are here.
     changed: BTreeSet<usize>,
     facts: Vec<Fact>,
+    /// How often the whole ladder was climbed before.
+    repeats: i32,
 }
 
 impl<'r> Climb<'r> {
     fn new(row: &'r Row, rungs: Vec<RungRow>) -> Self {
-        Self { row, rungs, changed: BTreeSet::new(), facts: Vec::new() }
+        Self { row, rungs, changed: BTreeSet::new(), facts: Vec::new(), repeats: 0 }
     }
 
     /// When the next rung is told; `None`: all are done with.
@@ -191,20 +192,12 @@ impl<'r> Climb<'r> {
                 self.facts.push(Fact::Told { target, channel, who: names(&who) });
                 who
             }
-            Reach::Webhook { endpoint, who } => {
-                let message = webhook::message(tx, row, target, &who)?;
-                let effect = tx.enqueue_effect(NewEffect {
-                    module: MODULE,
-                    kind: webhook::KIND,
-                    subject: row.id.to_string(),
-                    facility: Some(row.facility_id),
-                    target: webhook::address(endpoint),
-                    payload: message,
-                    valid_until: tx.now().plus_seconds(MESSAGE_VALID_S),
-                })?;
+            Reach::Message(way, who) => {
+                let effect = telling::call(tx, row, target, &who, &way, self.repeats)?;
                 rung.set(tx, RungState::Sending, None);
                 rung.effect_id = Some(effect.0);
-                self.facts.push(Fact::Sending { target, who: names(&who), effect: effect.to_string() });
+                let channel = Some(channel);
+                self.facts.push(Fact::Sending { target, channel, who: names(&who), effect: effect.to_string() });
                 who
             }
         };
@@ -300,8 +293,9 @@ fn mark_notified(tx: &mut Tx<'_>, id: IncidentId) -> Result<()> {
 
 /// What came of a message: told, or the rung is passed at its first failure while delivery goes on trying.
 pub(crate) fn on_effect(tx: &mut Tx<'_>, effect: &Effect, outcome: &Outcome) -> Result<()> {
+    let first = telling::first_of(effect);
     let found: Option<RungRow> = incident_rung::table
-        .filter(incident_rung::effect_id.eq(effect.id.0))
+        .filter(incident_rung::effect_id.eq(first.0))
         .select(RungRow::as_select())
         .first(tx.db())
         .optional()?;
@@ -322,15 +316,17 @@ pub(crate) fn on_effect(tx: &mut Tx<'_>, effect: &Effect, outcome: &Outcome) -> 
     }
     if let Some(mut rung) = found {
         match outcome {
+            // Another number of the same rung was reached before.
+            Outcome::Delivered if rung.is(RungState::Told) => {}
             Outcome::Delivered => {
                 rung.set(tx, RungState::Told, None);
                 save(tx, id, &rung)?;
                 let who: Vec<Person> = serde_json::from_str(&rung.who)?;
-                let (target, channel) = (rung.target.parse()?, Channel::Webhook);
+                let (target, channel) = (rung.target.parse()?, rung.channel.parse()?);
                 story::add(tx, id, None, &Fact::Told { target, channel, who: names(&who) })?;
                 mark_notified(tx, id)?;
             }
-            _ if rung.is(RungState::Sending) => {
+            _ if rung.is(RungState::Sending) && !telling::another_may_reach(tx, id, first, effect.id)? => {
                 rung.set(tx, RungState::Passed, Some(Reason::ChannelFailed));
                 save(tx, id, &rung)?;
                 go_on(tx, id, &rung)?;
@@ -359,7 +355,7 @@ fn go_on(tx: &mut Tx<'_>, id: IncidentId, passed: &RungRow) -> Result<()> {
     Ok(())
 }
 
-fn touch(tx: &mut Tx<'_>, id: IncidentId) -> Result<()> {
+pub(crate) fn touch(tx: &mut Tx<'_>, id: IncidentId) -> Result<()> {
     diesel::update(incident::table.find(id.0)).set(incident::version.eq(incident::version + 1)).execute(tx.db())?;
     let row = story::row(tx.db(), id)?;
     story::publish(tx, &row, "incidents.incident.told", None)

@@ -28,7 +28,10 @@ struct Facts {
     /// Staff who can stand before a board: they have an account.
     with_account: HashSet<StaffId>,
     supervisors: bool,
-    webhook: Vec<(Target, bool)>,
+    /// Staff with a phone number.
+    with_phone: HashSet<StaffId>,
+    /// By target and channel: whether the endpoint reaches people only by numbers of their own.
+    ways: Vec<(Target, Channel, bool)>,
 }
 
 /// The hours of the coming week in which no rung of the ladder could reach anybody, joined to stretches. A board rung
@@ -37,19 +40,20 @@ struct Facts {
 pub fn gaps(db: &mut Db, ladder: &Ladder, zone: Tz, now: Moment) -> Result<Vec<Gap>> {
     let first = start_of_hour(now, zone);
     let until = first.plus_seconds(HOURS * 3_600);
-    let mut webhook = Vec::new();
-    for target in Target::ALL {
-        webhook.push((*target, reach::endpoint(db, ladder.facility, *target)?.is_some()));
+    let mut ways = Vec::new();
+    for rung in ladder.rungs.iter().filter(|rung| rung.channel != Channel::Board) {
+        let found = reach::endpoints(db, ladder.facility, rung.target, rung.channel)?;
+        if !found.is_empty() {
+            ways.push((rung.target, rung.channel, found.iter().all(reach::Candidate::needs_numbers)));
+        }
     }
+    let staff = registry::staff_in(db, ladder.facility)?;
     let facts = Facts {
         shifts: registry::duty_hours(db, ladder.facility, first, until)?,
-        with_account: registry::staff_in(db, ladder.facility)?
-            .into_iter()
-            .filter(|member| member.user_id.is_some())
-            .map(|member| member.id)
-            .collect(),
+        with_account: staff.iter().filter(|member| member.user_id.is_some()).map(|member| member.id).collect(),
+        with_phone: staff.iter().filter(|member| member.phone.is_some()).map(|member| member.id).collect(),
         supervisors: !reach::supervisors(db, ladder.facility)?.is_empty(),
-        webhook,
+        ways,
     };
     let mut found: Vec<Gap> = Vec::new();
     for hour in 0..HOURS {
@@ -73,26 +77,29 @@ fn start_of_hour(now: Moment, zone: Tz) -> Moment {
 
 fn covered(ladder: &Ladder, facts: &Facts, from: Moment, to: Moment) -> bool {
     ladder.rungs.iter().any(|rung| {
-        let board = rung.channel == Channel::Board;
-        if !board && !facts.webhook.iter().any(|(of, works)| *of == rung.target && *works) {
-            return false;
-        }
+        let way = facts.ways.iter().find(|(target, channel, _)| (*target, *channel) == (rung.target, rung.channel));
+        let needed = match (rung.channel, way) {
+            (Channel::Board, _) => Some(&facts.with_account),
+            (_, None) => return false,
+            (_, Some((_, _, true))) => Some(&facts.with_phone),
+            (_, Some((_, _, false))) => None,
+        };
         let duties: &[Duty] = match rung.target {
             Target::OnCall => &[Duty::Carer, Duty::Nurse],
             Target::NurseLead => &[Duty::NurseLead],
             Target::Manager => &[Duty::Manager],
-            Target::StreetCentre => return facts.supervisors,
+            // Supervisors have no number here.
+            Target::StreetCentre => return facts.supervisors && (rung.channel == Channel::Board || needed.is_none()),
             Target::Contact => return true,
         };
-        on_duty(facts, duties, board, from, to)
+        on_duty(facts, duties, needed, from, to)
     })
 }
 
 /// Somebody of these duties is there for the whole hour (one after the other is enough).
-fn on_duty(facts: &Facts, duties: &[Duty], needs_account: bool, from: Moment, to: Moment) -> bool {
-    let counts = |shift: &&Shift| {
-        duties.contains(&shift.duty) && (!needs_account || facts.with_account.contains(&shift.staff_id))
-    };
+fn on_duty(facts: &Facts, duties: &[Duty], of: Option<&HashSet<StaffId>>, from: Moment, to: Moment) -> bool {
+    let counts =
+        |shift: &&Shift| duties.contains(&shift.duty) && of.is_none_or(|staff| staff.contains(&shift.staff_id));
     let mut covered_until = from;
     while covered_until < to {
         let here = facts.shifts.iter().filter(counts).filter(|shift| shift.starts_at <= covered_until);

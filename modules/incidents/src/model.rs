@@ -133,7 +133,64 @@ words! {
 
 words! {
     /// By which way.
-    Channel in "channel" { Board = "board", Webhook = "webhook" }
+    Channel in "channel" {
+        Board = "board",
+        /// Whatever leaves the house: the first endpoint that can reach them, a signed webhook before all others.
+        Webhook = "webhook",
+        Email = "email",
+        /// A group's robot.
+        Chat = "chat",
+        Sms = "sms",
+        Voice = "voice",
+    }
+}
+
+words! {
+    /// What an endpoint speaks to. The order is that in which `webhook` rungs look for one.
+    EndpointKind in "way" {
+        Webhook = "webhook",
+        Voice = "voice",
+        Sms = "sms",
+        WeCom = "wecom",
+        DingTalk = "dingtalk",
+        Feishu = "feishu",
+        Email = "email",
+    }
+}
+
+impl EndpointKind {
+    /// Whether a rung by that channel may go there.
+    pub fn serves(self, channel: Channel) -> bool {
+        match channel {
+            Channel::Board => false,
+            Channel::Webhook => true,
+            Channel::Email => self == Self::Email,
+            Channel::Chat => self.is_robot(),
+            Channel::Sms => self == Self::Sms,
+            Channel::Voice => self == Self::Voice,
+        }
+    }
+
+    pub fn is_robot(self) -> bool {
+        matches!(self, Self::WeCom | Self::DingTalk | Self::Feishu)
+    }
+
+    /// One message for each number.
+    pub fn is_by_phone(self) -> bool {
+        matches!(self, Self::Sms | Self::Voice)
+    }
+}
+
+words! {
+    /// What a message is sent for.
+    Occasion in "occasion" {
+        Call = "call",
+        /// The ladder was climbed, and nobody answered.
+        Repeat = "repeat",
+        Acknowledged = "acknowledged",
+        Resolved = "resolved",
+        Test = "test",
+    }
 }
 
 words! {
@@ -152,6 +209,8 @@ words! {
     Reason in "passed" {
         Nobody = "nobody",
         NoChannel = "no_channel",
+        /// None of them has a number, and the endpoint has none of its own.
+        NoAddress = "no_address",
         ChannelFailed = "channel_failed",
         NoLiveBoard = "no_live_board",
     }

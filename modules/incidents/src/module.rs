@@ -11,8 +11,9 @@ use songhe_kernel::schedules::Schedule;
 use songhe_kernel::{Database, Error, Manifest, Module, Result, Timer, Tx, UserId};
 use tokio::runtime::Handle;
 
+use crate::mail::MailSettings;
 use crate::model::IncidentId;
-use crate::webhook::WebhookSender;
+use crate::sender::Sender;
 use crate::{MODULE, api, climb, gaps_check, pages, presence, story};
 
 /// Board, history, incidents.
@@ -28,7 +29,7 @@ pub const INCIDENTS_REVIEW: &str = "incidents.review";
 pub const REPORTS_READ: &str = "reports.read";
 /// What a facility means to reach.
 pub const REPORTS_WRITE: &str = "reports.write";
-/// Ladders and webhook endpoints.
+/// Ladders, endpoints and the words of messages.
 pub const LADDERS_READ: &str = "ladders.read";
 pub const LADDERS_WRITE: &str = "ladders.write";
 
@@ -60,14 +61,22 @@ static MANIFEST: Manifest = Manifest {
 
 /// The module, with what it keeps while the server runs.
 pub struct Incidents {
-    sender: Arc<WebhookSender>,
+    sender: Arc<Sender>,
 }
 
 impl Incidents {
     /// # Errors
     /// `Internal` when no TLS client can be made.
     pub fn new(db: Database) -> Result<Self> {
-        Ok(Self { sender: WebhookSender::new(db)? })
+        Ok(Self { sender: Sender::new(db, None)? })
+    }
+
+    /// The same, with a server that takes e-mail.
+    ///
+    /// # Errors
+    /// `Internal` when the settings name no host or no sender that could be one.
+    pub fn with_mail(db: Database, mail: Option<&MailSettings>) -> Result<Self> {
+        Ok(Self { sender: Sender::new(db, mail)? })
     }
 }
 

@@ -7,7 +7,7 @@ use songhe_kernel::identity::schema::{app_user, role_grant};
 use songhe_kernel::{Db, FacilityId, KeptExt, Moment, Result, Tx, UserId};
 use songhe_registry as registry;
 
-use crate::model::{Channel, EndpointId, Reason, Row, Target};
+use crate::model::{Channel, EndpointId, EndpointKind, Reason, Row, Target};
 use crate::module::READERS;
 use crate::presence;
 use crate::schema::webhook_endpoint;
@@ -18,6 +18,9 @@ pub(crate) struct Person {
     /// Their account, if they have one.
     pub(crate) user: Option<UserId>,
     pub(crate) name: String,
+    /// Where text messages and voice calls reach them; not kept.
+    #[serde(skip)]
+    pub(crate) phone: Option<String>,
 }
 
 /// The way to somebody, or why there is none.
@@ -26,14 +29,30 @@ pub(crate) enum Reach {
     Nobody(Reason, Vec<Person>),
     /// A live board with its sound on.
     Board(Vec<Person>),
-    Webhook {
-        endpoint: EndpointId,
-        who: Vec<Person>,
-    },
+    Message(Way, Vec<Person>),
+}
+
+/// An endpoint that can reach them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) endpoint: EndpointId,
+    /// The numbers to be called, each by a message of its own; none: one message to the endpoint.
+    pub(crate) phones: Vec<String>,
 }
 
 pub(crate) fn names(people: &[Person]) -> Vec<String> {
     people.iter().map(|person| person.name.clone()).collect()
+}
+
+/// Their numbers, each once.
+pub(crate) fn phones(people: &[Person]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for phone in people.iter().filter_map(|person| person.phone.clone()) {
+        if !all.contains(&phone) {
+            all.push(phone);
+        }
+    }
+    all
 }
 
 pub(crate) fn find(tx: &mut Tx<'_>, row: &Row, target: Target, rank: Option<i32>, channel: Channel) -> Result<Reach> {
@@ -54,17 +73,20 @@ pub(crate) fn find(tx: &mut Tx<'_>, row: &Row, target: Target, rank: Option<i32>
             let reached = |person: &Person| person.user.is_some_and(|user| live.contains(&user));
             Ok(Reach::Board(people.into_iter().filter(reached).collect()))
         }
-        Channel::Webhook => Ok(match endpoint(tx.db(), row.facility_id, target)? {
-            Some(endpoint) => Reach::Webhook { endpoint, who: people },
-            None => Reach::Nobody(Reason::NoChannel, people),
-        }),
+        Channel::Webhook | Channel::Email | Channel::Chat | Channel::Sms | Channel::Voice => {
+            let found = endpoints(tx.db(), row.facility_id, target, channel)?;
+            let reason = if found.is_empty() { Reason::NoChannel } else { Reason::NoAddress };
+            let numbers = phones(&people);
+            let way = found.into_iter().find_map(|endpoint| endpoint.way(&numbers));
+            Ok(way.map_or_else(|| Reach::Nobody(reason, people.clone()), |way| Reach::Message(way, people.clone())))
+        }
     }
 }
 
 /// Who a target is at a moment.
 pub(crate) fn people(db: &mut Db, row: &Row, target: Target, rank: Option<i32>, at: Moment) -> Result<Vec<Person>> {
     let duty = |list: Vec<registry::StaffOnDuty>| {
-        list.into_iter().map(|staff| Person { user: staff.user_id, name: staff.name }).collect()
+        list.into_iter().map(|staff| Person { user: staff.user_id, name: staff.name, phone: staff.phone }).collect()
     };
     Ok(match target {
         Target::OnCall => duty(registry::on_duty_any(db, row.facility_id, at)?),
@@ -74,7 +96,7 @@ pub(crate) fn people(db: &mut Db, row: &Row, target: Target, rank: Option<i32>, 
             Some(resident) => registry::contacts(db, resident)?
                 .into_iter()
                 .filter(|contact| rank.is_none_or(|rank| i32::from(contact.rank) == rank))
-                .map(|contact| Person { user: contact.user_id, name: contact.name })
+                .map(|contact| Person { user: contact.user_id, name: contact.name, phone: contact.phone })
                 .collect(),
             None => Vec::new(),
         },
@@ -91,18 +113,50 @@ pub(crate) fn supervisors(db: &mut Db, facility: FacilityId) -> Result<Vec<Perso
         .filter(app_user::disabled.eq(false))
         .select((app_user::id, app_user::display_name))
         .load(db)?;
-    Ok(found.into_iter().map(|(user, name)| Person { user: Some(user), name }).collect())
+    Ok(found.into_iter().map(|(user, name)| Person { user: Some(user), name, phone: None }).collect())
 }
 
-/// The endpoint for a target, else the facility's endpoint for all targets (stored as `any`).
-pub(crate) fn endpoint(db: &mut Db, facility: FacilityId, target: Target) -> Result<Option<EndpointId>> {
-    let found: Vec<(EndpointId, String)> = webhook_endpoint::table
+/// An endpoint as the choice among them needs it.
+pub(crate) struct Candidate {
+    id: EndpointId,
+    kind: EndpointKind,
+    /// Numbers for whoever has none.
+    spare: Vec<String>,
+}
+
+impl Candidate {
+    /// How it reaches people of these numbers; `None`: it needs one, and there is none.
+    fn way(self, numbers: &[String]) -> Option<Way> {
+        if !self.kind.is_by_phone() {
+            return Some(Way { endpoint: self.id, phones: Vec::new() });
+        }
+        let phones = if numbers.is_empty() { self.spare } else { numbers.to_vec() };
+        (!phones.is_empty()).then_some(Way { endpoint: self.id, phones })
+    }
+
+    /// Whether it reaches people only by numbers of their own.
+    pub(crate) fn needs_numbers(&self) -> bool {
+        self.kind.is_by_phone() && self.spare.is_empty()
+    }
+}
+
+/// The endpoints that serve a channel for a target, those for it alone first, then the facility's for all targets
+/// (stored as `any`).
+pub(crate) fn endpoints(db: &mut Db, facility: FacilityId, target: Target, channel: Channel) -> Result<Vec<Candidate>> {
+    let found: Vec<(EndpointId, String, String, String)> = webhook_endpoint::table
         .filter(webhook_endpoint::facility_id.eq(facility.0).and(webhook_endpoint::active.eq(true)))
         .filter(webhook_endpoint::target.eq_any([target.as_str(), "any"]))
         .order(webhook_endpoint::id.asc())
-        .select((webhook_endpoint::id, webhook_endpoint::target))
+        .select((webhook_endpoint::id, webhook_endpoint::target, webhook_endpoint::kind, webhook_endpoint::recipients))
         .kept(2)
         .load(db)?;
-    let own = found.iter().find(|(_, of)| of == target.as_str());
-    Ok(own.or(found.first()).map(|(id, _)| *id))
+    let mut all = Vec::new();
+    for (id, of, kind, recipients) in found {
+        let kind: EndpointKind = kind.parse()?;
+        if kind.serves(channel) {
+            all.push((of != target.as_str(), Candidate { id, kind, spare: serde_json::from_str(&recipients)? }));
+        }
+    }
+    all.sort_by_key(|(general, candidate)| (*general, candidate.kind, candidate.id.0));
+    Ok(all.into_iter().map(|(_, candidate)| candidate).collect())
 }

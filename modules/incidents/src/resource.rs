@@ -12,6 +12,7 @@ use crate::model::{
 };
 use crate::reach::{Person, names};
 use crate::story;
+use crate::telling::{self, Delivery};
 
 /// Somebody who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -107,19 +108,6 @@ pub struct StoryLine {
     pub data: Value,
 }
 
-/// How a message fares.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Delivery {
-    pub effect_id: EffectId,
-    /// `queued`, `delivered`, `failed`, `expired`.
-    pub status: String,
-    pub attempts: i32,
-    pub next_at: Moment,
-    pub done_at: Option<Moment>,
-    /// Of the last attempt.
-    pub error: Option<String>,
-}
-
 /// An incident with its whole story.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct IncidentDetail {
@@ -212,9 +200,10 @@ pub(crate) fn incident(db: &mut Db, row: Row) -> Result<Incident> {
 
 /// An incident with its story and its messages.
 pub(crate) fn detail(db: &mut Db, row: Row) -> Result<IncidentDetail> {
+    // Before the story: what became of a message is never newer than what is told of it.
+    let deliveries = telling::messages(db, row.id)?;
     let entries = story::entries(db, row.id)?;
     let names = lists::names(db, entries.iter().map(|entry| entry.actor_id))?;
-    let deliveries = deliveries(db, row.id)?;
     let story = entries
         .into_iter()
         .map(|entry| {
@@ -227,27 +216,4 @@ pub(crate) fn detail(db: &mut Db, row: Row) -> Result<IncidentDetail> {
         })
         .collect::<Result<_>>()?;
     Ok(IncidentDetail { incident: incident(db, row)?, story, deliveries })
-}
-
-/// The messages that were sent about an incident, oldest first.
-pub(crate) fn deliveries(db: &mut Db, id: IncidentId) -> Result<Vec<Delivery>> {
-    use diesel::prelude::*;
-    use songhe_kernel::schema::effect;
-    type Columns = (EffectId, String, i32, Moment, Option<Moment>, Option<String>);
-    let rows: Vec<Columns> = effect::table
-        .filter(effect::subject.eq(id.to_string()).and(effect::module.eq(crate::MODULE)))
-        .order(effect::id.asc())
-        .select((effect::id, effect::status, effect::attempts, effect::next_at, effect::done_at, effect::error))
-        .load(db)?;
-    Ok(rows
-        .into_iter()
-        .map(|(effect_id, status, attempts, next_at, done_at, error)| Delivery {
-            effect_id,
-            status,
-            attempts,
-            next_at,
-            done_at,
-            error,
-        })
-        .collect())
 }

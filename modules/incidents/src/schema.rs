@@ -93,6 +93,20 @@ diesel::table! {
         secret -> Text,
         active -> Bool,
         created_at -> Timestamp,
+        kind -> Text,
+        settings -> Text,
+        recipients -> Text,
+        locale -> Text,
+        follow -> Bool,
+    }
+}
+diesel::table! {
+    message_template (facility_id, locale, occasion) {
+        facility_id -> BigInt,
+        locale -> Text,
+        occasion -> Text,
+        body -> Text,
+        updated_at -> Timestamp,
     }
 }
 diesel::table! {

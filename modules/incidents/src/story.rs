@@ -38,6 +38,9 @@ pub enum Fact {
     /// A message is on its way: its outcome follows as told or passed.
     Sending {
         target: Target,
+        /// `None` in stories of before there was more than one.
+        #[serde(default)]
+        channel: Option<Channel>,
         who: Vec<String>,
         effect: String,
     },
@@ -48,6 +51,10 @@ pub enum Fact {
     DeliveryFailed {
         effect: String,
         why: String,
+    },
+    /// Somebody had a message that failed or expired sent again.
+    SentAgain {
+        effect: String,
     },
     /// Nobody answered: the whole ladder again.
     Repeated {
@@ -81,6 +88,7 @@ impl Fact {
             Self::Sending { .. } => "sending",
             Self::DeliveryDelayed { .. } => "delivery_delayed",
             Self::DeliveryFailed { .. } => "delivery_failed",
+            Self::SentAgain { .. } => "sent_again",
             Self::Repeated { .. } => "repeated",
             Self::Exhausted => "exhausted",
             Self::Acknowledged => "acknowledged",

@@ -152,6 +152,21 @@ impl Loaded {
     }
 }
 
+/// The texts alone, for what speaks to people without a page.
+///
+/// # Errors
+/// `Internal`, naming the file, when a catalogue cannot be read.
+pub fn texts() -> Result<I18n> {
+    let files = embedded_files();
+    let mut locales = Vec::new();
+    for (path, content) in &files {
+        if let Some(locale) = path.strip_prefix("locales/") {
+            locales.push((locale, std::str::from_utf8(content).map_err(Error::internal)?));
+        }
+    }
+    I18n::load(locales)
+}
+
 fn embedded_files() -> Files {
     Embedded::iter().filter_map(|path| Some((path.to_string(), Embedded::get(&path)?.data))).collect()
 }

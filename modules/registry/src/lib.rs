@@ -55,7 +55,9 @@ pub use shifts::{
     NewShift, Shift, ShiftFilter, ShiftWindow, StaffOnDuty, add_shift, civil_window, current_shift, duty_hours,
     list_shifts, monday_of, on_duty, on_duty_any, remove_shift, shift, shifts_of_user,
 };
-pub use staff::{Duty, Job, NewStaff, Staff, create_staff, list_staff, staff_in, staff_member, staff_of_user};
+pub use staff::{
+    Duty, Job, NewStaff, Staff, create_staff, list_staff, set_staff_phone, staff_in, staff_member, staff_of_user,
+};
 
 define_id!(
     /// A building, floor, room, bed, home or area.

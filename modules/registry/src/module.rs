@@ -54,6 +54,7 @@ static MANIFEST: Manifest = Manifest {
         "registry.resident.moved",
         "registry.contact.added",
         "registry.staff.created",
+        "registry.staff.phone_changed",
         "registry.roster.changed",
     ],
     schedules: &[],

@@ -62,6 +62,7 @@ diesel::table! {
         name -> Text,
         job -> Text,
         active -> Bool,
+        phone -> Nullable<Text>,
     }
 }
 

@@ -55,6 +55,7 @@ pub struct StaffOnDuty {
     pub staff_id: StaffId,
     pub user_id: Option<UserId>,
     pub name: String,
+    pub phone: Option<String>,
 }
 
 /// The shift that runs at some time, whoever is on it.
@@ -216,7 +217,7 @@ fn on_duty_as(db: &mut Db, facility: FacilityId, duties: &[Duty], at: Moment) ->
         .filter(shift::starts_at.le(at).and(shift::ends_at.gt(at)))
         .filter(staff::active.eq(true))
         .order(staff::id)
-        .select((staff::id, staff::user_id, staff::name))
+        .select((staff::id, staff::user_id, staff::name, staff::phone))
         .kept(duties.len())
         .load(db)?)
 }

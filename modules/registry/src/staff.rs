@@ -42,6 +42,8 @@ pub struct Staff {
     pub job: Job,
     /// Whoever left keeps their past shifts and gets no new ones.
     pub active: bool,
+    /// Where text messages and voice calls reach them.
+    pub phone: Option<String>,
 }
 
 /// A member of staff to be entered.
@@ -128,6 +130,29 @@ pub(crate) fn enter_staff(
     let user = known.and_then(|users| users.first().copied());
     let user = user.ok_or_else(|| Error::field("username", Text::key("registry-error-staff-account")))?;
     create_staff(tx, &NewStaff { user_id: Some(user), ..new.clone() }, actor)
+}
+
+/// Writes a member's phone number; `None` or blanks: none.
+///
+/// # Errors
+/// `NotFound` when there is no such member; `Invalid` on `phone`.
+pub fn set_staff_phone(tx: &mut Tx<'_>, id: StaffId, phone: Option<&str>, actor: Option<UserId>) -> Result<()> {
+    let mut check = Check::default();
+    let phone = check.optional_phone("phone", phone);
+    let facility: Option<FacilityId> = staff::table.find(id).select(staff::facility_id).first(tx.db()).optional()?;
+    let facility = facility.ok_or(Error::NotFound)?;
+    check.finish()?;
+    diesel::update(staff::table.find(id)).set(staff::phone.eq(phone)).execute(tx.db())?;
+    tx.publish(NewEvent {
+        kind: "registry.staff.phone_changed",
+        version: 1,
+        facility: Some(facility),
+        subject: id.to_string(),
+        actor,
+        data: json!({}),
+    })?;
+    tx.signal(crate::topic(facility));
+    Ok(())
 }
 
 pub fn staff_member(db: &mut Db, id: StaffId) -> Result<Option<Staff>> {

@@ -4,7 +4,7 @@
 incidents-menu-board = Alarms
 incidents-menu-list = Alarm history
 incidents-menu-ladders = Escalation
-incidents-menu-endpoints = Webhooks
+incidents-menu-endpoints = Outside channels
 incidents-board = Alarms
 incidents-incident = Alarm
 
@@ -67,7 +67,7 @@ incidents-target-contact = Family contact
 incidents-target-manager = Manager
 incidents-target-street_centre = Street centre
 incidents-channel-board = Alarm board
-incidents-channel-webhook = Webhook
+incidents-channel-webhook = Outside channel (any)
 incidents-passed-nobody = Nobody to tell at this time; passed over
 incidents-passed-no_channel = No channel configured; passed over
 incidents-passed-channel_failed = Channel failed; passed over
@@ -262,13 +262,12 @@ incidents-ladder-covered = Somebody can be reached in every hour of the coming w
 incidents-ladder-saved-anyway = Saved, but please arrange shifts or channels soon.
 
 ## Webhooks
-incidents-endpoints = Webhook endpoints
-incidents-endpoints-lead = Other systems are told of alarms by a signed HTTPS request.
-incidents-endpoints-empty = No endpoints yet
-incidents-endpoints-empty-text = Once one is added, ladders can use the webhook channel.
-incidents-endpoint-add = Add an endpoint
+incidents-endpoints = Outside channels
+incidents-endpoints-lead = Calls that climb the ladder leave the house by webhook, e-mail, group robot, text message or voice call.
+incidents-endpoints-empty = No channels yet
+incidents-endpoints-empty-text = Once one is added, ladders can use it. “Outside channel (any)” takes the first one that works.
+incidents-endpoint-add = Add a channel
 incidents-endpoint-url = Address
-incidents-endpoint-url-hint = Must be https://; requests are signed with HMAC-SHA256
 incidents-endpoint-for = Used for
 incidents-endpoint-secret = Signing secret
 incidents-endpoint-secret-once = This secret is shown only once. Copy it to the other system now.
@@ -277,8 +276,8 @@ incidents-endpoint-last-ok = Last success
 incidents-endpoint-last-error = Last failure
 incidents-endpoint-never = Never
 incidents-endpoint-test = Send a test
-incidents-endpoint-delete = Delete this endpoint
-incidents-endpoint-delete-confirm = Delete this endpoint?
+incidents-endpoint-delete = Delete this channel
+incidents-endpoint-delete-confirm = Delete this channel?
 
 ## Room tag
 incidents-tag-title = At { $place }

@@ -263,12 +263,11 @@ incidents-ladder-saved-anyway = 已保存，但请尽快安排排班或渠道。
 
 ## 外部通知
 incidents-endpoints = 外部通知
-incidents-endpoints-lead = 告警变化时，用签名的 HTTPS 请求通知其他系统。
-incidents-endpoints-empty = 还没有外部通知地址
-incidents-endpoints-empty-text = 添加一个地址后，升级规则就可以使用“外部通知”渠道。
-incidents-endpoint-add = 添加地址
+incidents-endpoints-lead = 告警升级时，通过 Webhook、邮件、群机器人、短信或语音电话通知机构以外的人和系统。
+incidents-endpoints-empty = 还没有外部通知渠道
+incidents-endpoints-empty-text = 添加一个渠道后，升级规则就可以使用它。“外部通知”会选用第一个可用的渠道。
+incidents-endpoint-add = 添加渠道
 incidents-endpoint-url = 网址
-incidents-endpoint-url-hint = 必须是 https://，签名算法为 HMAC-SHA256
 incidents-endpoint-for = 通知对象
 incidents-endpoint-secret = 签名密钥
 incidents-endpoint-secret-once = 密钥只显示这一次，请立即保存到对方系统。
@@ -277,8 +276,8 @@ incidents-endpoint-last-ok = 最近成功
 incidents-endpoint-last-error = 最近失败
 incidents-endpoint-never = 从未
 incidents-endpoint-test = 发送测试
-incidents-endpoint-delete = 删除此地址
-incidents-endpoint-delete-confirm = 确定删除这个通知地址吗？
+incidents-endpoint-delete = 删除此渠道
+incidents-endpoint-delete-confirm = 确定删除这个通知渠道吗？
 
 ## 房间标签
 incidents-tag-title = 到达 { $place }

@@ -18,6 +18,7 @@ pub mod receiver;
 pub mod schema;
 pub mod server;
 pub mod site;
+pub mod smtp;
 pub mod sse;
 pub mod wait;
 
@@ -29,6 +30,7 @@ pub use receiver::Receiver;
 pub use schema::MIGRATED;
 pub use server::Server;
 pub use site::{Answer, Served, Site};
+pub use smtp::Smtp;
 pub use sse::{Sse, SseEvent};
 pub use wait::{eventually, eventually_true, free_port, poll_until};
 

@@ -53,10 +53,12 @@ impl Received {
 struct Behaviour {
     received: Vec<Received>,
     /// Answers for the coming requests; then `default`.
-    planned: VecDeque<u16>,
+    planned: VecDeque<(u16, String)>,
     default: Option<u16>,
     delay: Duration,
     headers: Vec<(String, String)>,
+    /// Of every answer that is not planned.
+    body: String,
 }
 
 /// A running receiver; stopped on drop.
@@ -113,7 +115,17 @@ impl Receiver {
 
     /// Answers the next `times` requests with `status`, then as before. Calls add up.
     pub fn fail_times(&self, times: usize, status: u16) {
-        self.with(|b| b.planned.extend(std::iter::repeat_n(status, times)));
+        self.with(|b| b.planned.extend(std::iter::repeat_n((status, String::new()), times)));
+    }
+
+    /// Answers the next request with `status` and a body. Calls add up.
+    pub fn answer_once(&self, status: u16, body: &str) {
+        self.with(|b| b.planned.push_back((status, body.to_owned())));
+    }
+
+    /// Every answer that is not planned has this body from now on.
+    pub fn answer_body(&self, body: &str) {
+        self.with(|b| b.body = body.to_owned());
     }
 
     /// Answers everything with `status` from now on.
@@ -180,11 +192,12 @@ async fn answer(request: HttpRequest, body: web::Bytes, behaviour: web::Data<Mut
             .collect(),
         body: body.to_vec(),
     };
-    let (status, delay, extra) = {
+    let (status, text, delay, extra) = {
         let mut behaviour = lock(&behaviour);
         behaviour.received.push(received);
-        let status = behaviour.planned.pop_front().or(behaviour.default).unwrap_or(200);
-        (status, behaviour.delay, behaviour.headers.clone())
+        let usual = (behaviour.default.unwrap_or(200), behaviour.body.clone());
+        let (status, text) = behaviour.planned.pop_front().unwrap_or(usual);
+        (status, text, behaviour.delay, behaviour.headers.clone())
     };
     if !delay.is_zero() {
         actix_web::rt::time::sleep(delay).await;
@@ -194,7 +207,7 @@ async fn answer(request: HttpRequest, body: web::Bytes, behaviour: web::Data<Mut
     for header in extra {
         response.append_header(header);
     }
-    response.finish()
+    response.body(text)
 }
 
 #[cfg(test)]

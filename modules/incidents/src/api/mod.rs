@@ -1,11 +1,13 @@
 //! `/api/v1`: everything the screens do, for programs.
 
+mod deliveries;
 mod endpoints;
 mod incidents;
 mod ladders;
 mod reports;
 mod stream;
 mod tags;
+mod templates;
 
 use songhe_kernel::http::Route;
 
@@ -14,6 +16,8 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(ladders::routes());
     all.extend(endpoints::routes());
     all.extend(reports::routes());
+    all.extend(deliveries::routes());
+    all.extend(templates::routes());
     all.extend(tags::routes());
     all
 }

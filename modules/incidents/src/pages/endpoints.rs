@@ -1,20 +1,18 @@
-//! Webhook endpoints of the caller's facilities.
+//! Endpoints of the caller's facilities: the list, and the form that adds one.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Choice, Ctx, Fields, Menu, Refused, Route, Section};
+use serde::Serialize;
+use songhe_kernel::http::{Access, Choice, Ctx, Menu, Refused, Route, Section};
+use songhe_kernel::i18n::Locale;
 use songhe_kernel::{Error, FacilityId, FieldError, Moment, Result, Text};
 use songhe_registry as registry;
 
-use crate::model::{EndpointId, Target};
+use super::endpoint_form::{ANY, EndpointForm, FIELDS};
+use crate::endpoints::{self, Endpoint};
+use crate::model::{EndpointId, EndpointKind, Target};
 use crate::module::{LADDERS_READ, LADDERS_WRITE};
-use crate::webhook::{self, Endpoint};
-use crate::webhook_fate::{Fate, fates};
-
-const ANY: &str = "any";
-/// Characters of a host that stand for its endpoint.
-const MAX_HOST: usize = 253;
+use crate::telling::{Fate, fates};
 
 pub(super) fn routes() -> Vec<Route> {
     let (read, write) = (Access::Permission(LADDERS_READ), Access::Permission(LADDERS_WRITE));
@@ -22,7 +20,6 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/endpoints", read, page).menu(menu),
         Route::post("/endpoints", write, add),
-        Route::post("/endpoints/{id}/test", write, test),
         Route::post("/endpoints/{id}/delete", write, remove),
     ]
 }
@@ -34,9 +31,13 @@ struct Page {
     secret: Option<Secret>,
     /// The form came a second time: its endpoint is there, and its secret was shown.
     shown_before: bool,
-    form: Form,
+    form: EndpointForm,
+    kinds: Vec<Choice>,
     facilities: Vec<Choice>,
     targets: Vec<Choice>,
+    locales: Vec<Choice>,
+    methods: Vec<Choice>,
+    formats: Vec<Choice>,
     #[serde(flatten)]
     refused: Refused,
 }
@@ -44,6 +45,8 @@ struct Page {
 #[derive(Serialize)]
 struct Item {
     id: EndpointId,
+    name: String,
+    kind: String,
     url: String,
     target: String,
     facility: String,
@@ -69,25 +72,17 @@ enum Made {
     Before,
 }
 
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Form {
-    url: String,
-    facility: String,
-    target: String,
-}
-
-const FIELDS: Fields = &[
-    ("url", "incidents-endpoint-url"),
-    ("facility", "incidents-ladder-facility"),
-    ("target", "incidents-endpoint-for"),
-];
-
 async fn page(ctx: Ctx) -> Result<HttpResponse> {
-    show(&ctx, StatusCode::OK, Form { target: ANY.into(), ..Form::default() }, Made::Nothing, Vec::new()).await
+    show(&ctx, StatusCode::OK, EndpointForm::default(), Made::Nothing, Vec::new()).await
 }
 
-async fn show(ctx: &Ctx, status: StatusCode, form: Form, made: Made, errors: Vec<FieldError>) -> Result<HttpResponse> {
+async fn show(
+    ctx: &Ctx,
+    status: StatusCode,
+    form: EndpointForm,
+    made: Made,
+    errors: Vec<FieldError>,
+) -> Result<HttpResponse> {
     let (read, write) = (ctx.caller().facilities(LADDERS_READ).clone(), ctx.caller().facilities(LADDERS_WRITE).clone());
     let can_edit = !write.is_empty();
     let (items, facilities) = ctx
@@ -98,7 +93,7 @@ async fn show(ctx: &Ctx, status: StatusCode, form: Form, made: Made, errors: Vec
             let mut items = Vec::new();
             let mut choices = Vec::new();
             for facility in registry::facilities_in(db, &read)? {
-                for endpoint in webhook::endpoints(db, facility.id)? {
+                for endpoint in endpoints::of_facility(db, facility.id)? {
                     let fate = fates.get(&endpoint.id).cloned().unwrap_or_default();
                     items.push(item(endpoint, &facility.short_name, fate));
                 }
@@ -109,9 +104,9 @@ async fn show(ctx: &Ctx, status: StatusCode, form: Form, made: Made, errors: Vec
             Ok((items, choices))
         })
         .await?;
-    let mut targets = vec![Choice::new(ANY, ctx.say(&Text::key("incidents-target-any")))];
-    targets
-        .extend(Target::ALL.iter().map(|target| Choice::new(target.as_str(), ctx.say(&Text::key(target.text_key())))));
+    let say = |key: &'static str| ctx.say(&Text::key(key));
+    let mut targets = vec![Choice::new(ANY, say("incidents-target-any"))];
+    targets.extend(Target::ALL.iter().map(|target| Choice::new(target.as_str(), say(target.text_key()))));
     let page = Page {
         can_edit,
         items,
@@ -121,18 +116,37 @@ async fn show(ctx: &Ctx, status: StatusCode, form: Form, made: Made, errors: Vec
             Made::Before | Made::Nothing => None,
         },
         form,
+        kinds: EndpointKind::ALL.iter().map(|kind| Choice::new(kind.as_str(), say(kind.text_key()))).collect(),
         facilities,
         targets,
-        refused: Refused::new(ctx, FIELDS, &errors),
+        locales: locale_choices(ctx),
+        methods: ["POST", "GET", "PUT"].iter().map(|method| Choice::new(method, *method)).collect(),
+        formats: vec![
+            Choice::new("json", say("channels-format-json")),
+            Choice::new("form", say("channels-format-form")),
+        ],
+        refused: Refused::of(ctx, &FIELDS, &errors),
     };
     ctx.page_with(status, "incidents/endpoints", &page)
+}
+
+/// The languages of messages, each in its own.
+pub(super) fn locale_choices(ctx: &Ctx) -> Vec<Choice> {
+    let name = |locale: Locale| match locale {
+        Locale::ZhCn => "channels-locale-zh",
+        Locale::En => "channels-locale-en",
+    };
+    let choice = |locale: Locale| Choice::new(locale.as_str(), ctx.say(&Text::key(name(locale))));
+    Locale::ALL.into_iter().map(choice).collect()
 }
 
 fn item(endpoint: Endpoint, facility: &str, fate: Fate) -> Item {
     let (last_error_at, last_error) = fate.last_failure.map_or((None, None), |(at, why)| (Some(at), why));
     Item {
         id: endpoint.id,
-        url: endpoint.url,
+        url: endpoint.shown_url(),
+        name: endpoint.name,
+        kind: endpoint.kind,
         target: endpoint.target,
         facility: facility.to_owned(),
         enabled: endpoint.active,
@@ -144,67 +158,41 @@ fn item(endpoint: Endpoint, facility: &str, fate: Fate) -> Item {
 }
 
 async fn add(ctx: Ctx) -> Result<HttpResponse> {
-    let form: Form = ctx.form()?;
-    let mut wrong = Vec::new();
+    let form: EndpointForm = ctx.form()?;
     let facility = form.facility.parse::<FacilityId>().ok();
     let facility = facility.filter(|id| ctx.caller().facilities(LADDERS_WRITE).contains(*id));
-    if facility.is_none() {
-        wrong.push(FieldError::new("facility", Text::key("error-choose")));
-    }
-    let target = Target::parse(&form.target);
-    if target.is_none() && form.target != ANY {
-        wrong.push(FieldError::new("target", Text::key("error-choose")));
-    }
-    let Some(facility) = facility.filter(|_| wrong.is_empty()) else {
-        return show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, form, Made::Nothing, wrong).await;
+    let new = match form.endpoint(facility) {
+        Ok(new) => new,
+        Err(wrong) => return show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, form, Made::Nothing, wrong).await,
     };
-    let (url, secret) = (form.url.trim().to_owned(), webhook::new_secret());
-    let (name, fresh) = (host_of(&url), secret.clone());
-    let made = ctx
-        .once({
-            let url = url.clone();
-            move |tx| webhook::create_endpoint(tx, facility, target, &name, &url, &fresh)
-        })
-        .await;
-    match made {
-        Ok(id) => {
-            let stored = ctx.app().db.read(move |db| webhook::secret_of(db, id)).await;
+    let (kind, url, secret) = (new.kind, new.url.clone(), new.secret.clone());
+    match ctx.once(move |tx| endpoints::create(tx, &new)).await {
+        Ok(id) if kind == EndpointKind::Webhook => {
+            let stored = ctx.app().db.read(move |db| endpoints::secret_of(db, id)).await;
             // Another one is stored (or the endpoint is gone since): this form made nothing, its first sending did.
             let made = match stored {
                 Ok(stored) if stored == secret => Made::Now(Secret { url, value: secret }),
                 Ok(_) | Err(Error::NotFound) => Made::Before,
                 Err(error) => return Err(error),
             };
-            show(&ctx, StatusCode::OK, Form { target: ANY.into(), ..Form::default() }, made, Vec::new()).await
+            show(&ctx, StatusCode::OK, EndpointForm::default(), made, Vec::new()).await
         }
+        // Nothing is shown but once: on to the test.
+        Ok(id) => ctx.redirect(&format!("/endpoints/{id}")),
         Err(Error::Invalid(wrong)) => show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, form, Made::Nothing, wrong).await,
         Err(error) => Err(error),
     }
-}
-
-/// Its name: what a person recognises in a list.
-fn host_of(url: &str) -> String {
-    let host = url.split('/').nth(2).unwrap_or_default();
-    let plain: String = host.chars().filter(|c| c.is_alphanumeric() || ".-:[]".contains(*c)).take(MAX_HOST).collect();
-    if plain.is_empty() { "-".to_owned() } else { plain }
-}
-
-async fn test(ctx: Ctx) -> Result<HttpResponse> {
-    let id: EndpointId = ctx.id("id")?;
-    let scope = ctx.caller().facilities(LADDERS_WRITE).clone();
-    ctx.once(move |tx| webhook::send_test(tx, &scope, id)).await?;
-    ctx.redirect("/endpoints")
 }
 
 async fn remove(ctx: Ctx) -> Result<HttpResponse> {
     let id: EndpointId = ctx.id("id")?;
     let scope = ctx.caller().facilities(LADDERS_WRITE).clone();
     ctx.once(move |tx| {
-        let endpoint = webhook::endpoint(tx.db(), id)?;
+        let endpoint = endpoints::endpoint(tx.db(), id)?;
         if !scope.contains(endpoint.facility_id) {
             return Err(Error::NotFound);
         }
-        webhook::remove_endpoint(tx, endpoint.facility_id, id)
+        endpoints::remove(tx, endpoint.facility_id, id)
     })
     .await?;
     ctx.redirect("/endpoints")

@@ -1,6 +1,8 @@
 //! The screens of this module. Each fills the model that the head comment of its template describes.
 
 mod board;
+pub(crate) mod endpoint;
+mod endpoint_form;
 mod endpoints;
 mod ladder_form;
 mod ladders;
@@ -9,6 +11,7 @@ mod reports;
 mod show;
 mod story_lines;
 mod tag;
+pub(crate) mod templates;
 
 use serde::Serialize;
 use songhe_kernel::http::{Ctx, Route};
@@ -25,6 +28,8 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(reports::routes());
     all.extend(ladders::routes());
     all.extend(endpoints::routes());
+    all.extend(endpoint::routes());
+    all.extend(templates::routes());
     all.extend(tag::routes());
     all
 }

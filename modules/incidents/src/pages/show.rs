@@ -17,10 +17,11 @@ use super::{ResidentModel, cause, detail_words};
 use crate::act::{self, Closing, FollowUp};
 use crate::climb;
 use crate::lists::{self, Filter, Names};
-use crate::model::{Entry, IncidentId, Kind, Outcome, Row, RungRow, RungState, Status};
+use crate::model::{EndpointId, Entry, IncidentId, Kind, Outcome, Row, RungRow, RungState, Status};
 use crate::module::{INCIDENTS_ACT, INCIDENTS_READ, INCIDENTS_REVIEW};
-use crate::resource::{self, Delivery, device_id};
+use crate::resource::device_id;
 use crate::story::{self, Fact};
+use crate::telling::{self, Delivery};
 
 /// Incidents offered as "the same event", and how far back they are looked for.
 const OTHERS: i64 = 20;
@@ -197,6 +198,7 @@ struct Facts {
     entries: Vec<Entry>,
     rungs: Vec<RungRow>,
     messages: Vec<Delivery>,
+    endpoints: HashMap<EndpointId, String>,
     names: Names,
     resident: Option<Resident>,
     contacts: Vec<Contact>,
@@ -227,7 +229,8 @@ fn read(db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope) -> Result<F
         facility: facility.name,
         entries,
         rungs: climb::rungs(db, id, row.round)?,
-        messages: resource::deliveries(db, id)?,
+        messages: telling::messages(db, id)?,
+        endpoints: story_lines::endpoint_names(db, row.facility_id)?,
         names: lists::names(db, users)?,
         resident,
         contacts,
@@ -262,7 +265,7 @@ fn model(ctx: &Ctx, facts: Facts, form: Form, errors: &[FieldError]) -> Result<P
         steps: steps(&facts),
         story: story_lines::lines(ctx, facts.zone, row, &facts.entries, &facts.rungs, &facts.names)?,
         cause: cause_model(row),
-        deliveries: story_lines::deliveries(ctx, &facts.rungs, &facts.messages)?,
+        deliveries: story_lines::deliveries(ctx, &facts.rungs, &facts.messages, &facts.endpoints)?,
         contacts: facts.contacts.iter().filter_map(contact).collect(),
         resolution: resolution(&facts)?,
         review: review_model(&facts)?,

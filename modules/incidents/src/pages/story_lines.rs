@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use songhe_kernel::http::Ctx;
-use songhe_kernel::{EffectId, Moment, Result, Text};
+use songhe_kernel::{Db, EffectId, FacilityId, Moment, Result, Text};
 
+use crate::endpoints;
 use crate::lists::Names;
-use crate::model::{Channel, Entry, Reason, Row, RungRow, RungState, Target};
+use crate::model::{Channel, EndpointId, Entry, Occasion, Reason, Row, RungRow, RungState, Target};
 use crate::reach::{Person, names};
-use crate::resource::Delivery;
 use crate::story::Fact;
+use crate::telling::Delivery;
 
 #[derive(Serialize)]
 pub(super) struct Line {
@@ -93,9 +94,13 @@ fn words(ctx: &Ctx, fact: &Fact, by: String) -> Words {
             let note = format!("{} · {}", say(channel.text_key()), say(reason.text_key()));
             line("passed", "medium", "warning", people(target, who), note)
         }
-        Fact::Sending { target, who, .. } => line("sending", "", "send", people(target, who), String::new()),
+        Fact::Sending { target, channel, who, .. } => {
+            let way = channel.map(|channel| say(channel.text_key())).unwrap_or_default();
+            line("sending", "", "send", people(target, who), way)
+        }
         Fact::DeliveryDelayed { why, .. } => line("delivery_delayed", "medium", "warning", by, why.clone()),
         Fact::DeliveryFailed { why, .. } => line("delivery_failed", "high", "warning", by, why.clone()),
+        Fact::SentAgain { .. } => line("sent_again", "", "send", by, String::new()),
         Fact::Repeated { times } => {
             let note = ctx.say(&Text::key("incidents-note-times").arg("n", times));
             line("repeated", "high", "bell", by, note)
@@ -118,47 +123,102 @@ fn words(ctx: &Ctx, fact: &Fact, by: String) -> Words {
 #[derive(Serialize)]
 pub(super) struct DeliveryLine {
     to: String,
-    target: String,
+    /// Under it: whom it stands for, or what the message was for.
+    about: String,
     channel: String,
+    /// Where to: endpoint and number; empty for boards.
+    address: String,
     state: &'static str,
     at: Option<Moment>,
     attempts: i32,
     next_at: Option<Moment>,
     error: Option<String>,
+    /// May be sent again.
+    effect: Option<EffectId>,
 }
 
-/// How each rung that was acted on fared, by board or by message.
-pub(super) fn deliveries(ctx: &Ctx, rungs: &[RungRow], messages: &[Delivery]) -> Result<Vec<DeliveryLine>> {
-    let by_id: HashMap<EffectId, &Delivery> = messages.iter().map(|message| (message.effect_id, message)).collect();
-    let acted = |rung: &&RungRow| !matches!(rung.state.as_str(), "waiting" | "stopped");
-    rungs
-        .iter()
-        .filter(acted)
-        .map(|rung| {
-            let message = rung.effect_id.and_then(|id| by_id.get(&EffectId(id)));
-            let who: Vec<Person> = serde_json::from_str(&rung.who)?;
-            let target: Target = rung.target.parse()?;
+/// Names of a facility's endpoints.
+pub(super) fn endpoint_names(db: &mut Db, facility: FacilityId) -> Result<HashMap<EndpointId, String>> {
+    Ok(endpoints::of_facility(db, facility)?.into_iter().map(|endpoint| (endpoint.id, endpoint.name)).collect())
+}
+
+pub(super) fn state_of(message: &Delivery) -> &'static str {
+    match message.status.as_str() {
+        "delivered" => "sent",
+        "failed" => "failed",
+        "expired" => "expired",
+        _ if message.attempts > 0 => "retrying",
+        _ => "waiting",
+    }
+}
+
+/// How each rung that was acted on fared, by board or by messages; then every other message: of earlier rounds, and
+/// those that told that somebody has answered.
+pub(super) fn deliveries(
+    ctx: &Ctx,
+    rungs: &[RungRow],
+    messages: &[Delivery],
+    names_of: &HashMap<EndpointId, String>,
+) -> Result<Vec<DeliveryLine>> {
+    let mut lines = Vec::new();
+    let mut shown: Vec<EffectId> = Vec::new();
+    for rung in rungs.iter().filter(|rung| !matches!(rung.state.as_str(), "waiting" | "stopped")) {
+        let who: Vec<Person> = serde_json::from_str(&rung.who)?;
+        let target: Target = rung.target.parse()?;
+        let channel: Channel = rung.channel.parse()?;
+        let target = ctx.say(&Text::key(target.text_key()));
+        let to = if who.is_empty() { target.clone() } else { names(&who).join("、") };
+        let channel = ctx.say(&Text::key(channel.text_key()));
+        let mine: Vec<&Delivery> = messages.iter().filter(|message| rung.effect_id == Some(message.first.0)).collect();
+        if mine.is_empty() {
             let reason = rung.reason.as_deref().map(str::parse::<Reason>).transpose()?;
-            let state = match (message.map(|message| message.status.as_str()), rung.state.as_str()) {
-                (Some("delivered"), _) => "sent",
-                (Some("failed"), _) => "failed",
-                (Some("expired"), _) => "expired",
-                (Some(_), _) if message.is_some_and(|message| message.attempts > 0) => "retrying",
-                (Some(_), _) => "waiting",
-                (None, "told") => "seen",
-                (None, _) => "passed",
-            };
-            let reason_words = reason.map(|reason| ctx.say(&Text::key(reason.text_key())));
-            Ok(DeliveryLine {
-                to: if who.is_empty() { ctx.say(&Text::key(target.text_key())) } else { names(&who).join("、") },
-                target: rung.target.clone(),
-                channel: rung.channel.clone(),
-                state,
-                at: message.map_or(rung.done_at, |message| message.done_at),
-                attempts: message.map_or(i32::from(state == "seen"), |message| message.attempts),
-                next_at: message.filter(|message| message.status == "queued").map(|message| message.next_at),
-                error: message.and_then(|message| message.error.clone()).or(reason_words),
-            })
-        })
-        .collect()
+            let told = rung.state == "told";
+            lines.push(DeliveryLine {
+                to,
+                about: target,
+                channel,
+                address: String::new(),
+                state: if told { "seen" } else { "passed" },
+                at: rung.done_at,
+                attempts: i32::from(told),
+                next_at: None,
+                error: reason.map(|reason| ctx.say(&Text::key(reason.text_key()))),
+                effect: None,
+            });
+            continue;
+        }
+        for message in mine {
+            shown.push(message.effect_id);
+            lines.push(line(message, to.clone(), target.clone(), channel.clone(), names_of));
+        }
+    }
+    for message in messages.iter().filter(|message| !shown.contains(&message.effect_id)) {
+        let name = |occasion: Occasion| ctx.say(&Text::key(occasion.text_key()));
+        let channel = ctx.say(&Text::key(Channel::Webhook.text_key()));
+        lines.push(line(message, name(message.occasion), String::new(), channel, names_of));
+    }
+    Ok(lines)
+}
+
+fn line(
+    message: &Delivery,
+    to: String,
+    about: String,
+    channel: String,
+    names_of: &HashMap<EndpointId, String>,
+) -> DeliveryLine {
+    let endpoint = message.endpoint.and_then(|id| names_of.get(&id)).cloned();
+    let address = endpoint.into_iter().chain(message.phone.clone()).collect::<Vec<_>>().join(" · ");
+    DeliveryLine {
+        to,
+        about,
+        channel,
+        address,
+        state: state_of(message),
+        at: message.done_at,
+        attempts: message.attempts,
+        next_at: (message.status == "queued").then_some(message.next_at),
+        error: message.error.clone().filter(|_| message.status != "delivered"),
+        effect: message.may_be_sent_again().then_some(message.effect_id),
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use songhe_incidents::model::{Row, RungRow, Target};
-use songhe_incidents::{IncidentId, Incidents, Kind, Report, presence, report, story, webhook};
+use songhe_incidents::{IncidentId, Incidents, Kind, MailSettings, Report, presence, report, story, webhook};
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::effects::{Effect, EffectSender, Outcome, SendFuture, Sent};
 use songhe_kernel::http::Route;
@@ -42,10 +42,10 @@ impl EffectSender for Post {
     }
 }
 
-/// The module with another way out.
+/// The module, with another way out or its own.
 pub struct Tested {
     inner: Incidents,
-    post: Arc<Post>,
+    post: Option<Arc<Post>>,
 }
 
 impl Module for Tested {
@@ -62,7 +62,10 @@ impl Module for Tested {
         self.inner.on_effect(tx, effect, outcome)
     }
     fn effect_senders(&self) -> Vec<Arc<dyn EffectSender>> {
-        vec![self.post.clone()]
+        match &self.post {
+            Some(post) => vec![post.clone()],
+            None => self.inner.effect_senders(),
+        }
     }
 }
 
@@ -92,6 +95,15 @@ pub struct Home {
 impl Home {
     /// Carer, nurse lead and manager are on duty for a day; nobody has a board open, nothing is configured.
     pub async fn open(test: &TestDb) -> Self {
+        Self::open_with(test, Some(Arc::default()), None).await
+    }
+
+    /// The same, with the module's own way out.
+    pub async fn open_outside(test: &TestDb, mail: Option<MailSettings>) -> Self {
+        Self::open_with(test, None, mail).await
+    }
+
+    async fn open_with(test: &TestDb, post: Option<Arc<Post>>, mail: Option<MailSettings>) -> Self {
         // reqwest wants a TLS provider in the process, which the server installs at its start.
         drop(songhe_testkit::http::builder());
         let clock = Arc::new(ManualClock::at(START.parse().unwrap()));
@@ -99,8 +111,9 @@ impl Home {
         let db = opened.db.clone();
         let password = PasswordHash::make("correct-horse").unwrap();
         let people = db.write(move |tx| settle(tx, &password)).await.unwrap();
-        let post = Arc::new(Post::default());
-        let tested = Tested { inner: Incidents::new(db.clone()).unwrap(), post: post.clone() };
+        let inner = Incidents::with_mail(db.clone(), mail.as_ref()).unwrap();
+        let tested = Tested { inner, post: post.clone() };
+        let post = post.unwrap_or_default();
         let modules = Modules::new(vec![Arc::new(Registry), Arc::new(tested)]);
         let runtime = Some(Runtime::start(&opened, modules.clone()).await.unwrap());
         Self { opened, db, clock, people, post, modules, runtime, boards: Mutex::default() }
@@ -260,6 +273,19 @@ impl Home {
         all.sort_unstable();
         all
     }
+}
+
+/// How a call is closed.
+pub fn resolution() -> songhe_incidents::model::Resolution {
+    let closing = songhe_incidents::act::Closing {
+        outcome: Some(songhe_incidents::Outcome::Real),
+        note: "已处理".into(),
+        follow_up_kind: Some(songhe_incidents::act::FollowUp::None),
+        follow_up: String::new(),
+        follow_up_due: None,
+        duplicate_of: None,
+    };
+    closing.check().unwrap()
 }
 
 fn settle(tx: &mut Tx<'_>, password: &PasswordHash) -> Result<People> {

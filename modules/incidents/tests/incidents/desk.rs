@@ -20,7 +20,10 @@ pub struct Desk {
 
 impl Desk {
     pub async fn open(test: &TestDb) -> Self {
-        let home = Home::open(test).await;
+        Self::at(Home::open(test).await).await
+    }
+
+    pub async fn at(home: Home) -> Self {
         let site = Site::open(&home.db, home.modules.clone(), HttpSettings::default());
         site.app.add_home_part(Arc::new(IncidentsHome));
         site.app.live.listen(Boards::start(home.db.clone()).await.unwrap());

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod calls;
+mod channels;
 mod common;
 mod coverage;
 mod desk;

@@ -10,7 +10,7 @@ use songhe_kernel::{Db, Error, FacilityId, Moment, Result, UserId};
 
 use crate::module::{STAFF_READ, STAFF_WRITE};
 use crate::staff::{enter_staff, usernames};
-use crate::{Job, NewStaff, Staff, StaffId, list_staff, staff_member};
+use crate::{Job, NewStaff, Staff, StaffId, list_staff, set_staff_phone, staff_member};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -18,6 +18,12 @@ pub(super) fn routes() -> Vec<Route> {
             .doc(ApiDoc::new("List staff").query::<Query>().returns::<List<StaffBody>>()),
         Route::post("/api/v1/staff", Access::Permission(STAFF_WRITE), create)
             .doc(ApiDoc::new("Add a member of staff").body::<NewStaffBody>().creates::<StaffBody>()),
+        Route::put("/api/v1/staff/{id}/phone", Access::Permission(STAFF_WRITE), set_phone).doc(
+            ApiDoc::new("Set the phone number of a member of staff")
+                .description("Text messages and voice calls of escalation ladders go there; `null` removes it.")
+                .body::<PhoneBody>()
+                .returns::<StaffBody>(),
+        ),
     ]
 }
 
@@ -103,4 +109,33 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
         })
         .await?;
     ctx.created(&made.into_iter().next().ok_or(Error::NotFound)?)
+}
+
+/// A phone number.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PhoneBody {
+    /// Digits with the marks people write between them, at most 32 characters; `null`: none.
+    phone: Option<String>,
+}
+
+async fn set_phone(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, body): (StaffId, PhoneBody) = (ctx.id("id")?, ctx.json()?);
+    let (scope, actor) = (ctx.caller().facilities(STAFF_WRITE).clone(), Some(ctx.caller().user_id));
+    let now = ctx.app().clock.now();
+    ctx.once(move |tx| {
+        let member = staff_member(tx.db(), id)?.filter(|member| scope.contains(member.facility_id));
+        member.ok_or(Error::NotFound)?;
+        set_staff_phone(tx, id, body.phone.as_deref(), actor)
+    })
+    .await?;
+    let made = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let member = staff_member(db, id)?.ok_or(Error::NotFound)?;
+            bodies(db, vec![member], now)
+        })
+        .await?;
+    ctx.json_ok(&made.into_iter().next().ok_or(Error::NotFound)?)
 }

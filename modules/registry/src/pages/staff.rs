@@ -6,20 +6,21 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, cursor, cut, refused, url};
-use songhe_kernel::{FacilityId, FieldError, Result, Text};
+use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
 
 use super::form::{Reader, given};
 use super::rosters::job_key;
 use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
 use crate::module::{STAFF_READ, STAFF_WRITE};
 use crate::staff::{enter_staff, usernames};
-use crate::{Job, NewStaff, StaffId, list_staff};
+use crate::{Job, NewStaff, StaffId, list_staff, set_staff_phone, staff_member};
 
 pub(super) fn routes() -> Vec<Route> {
     let entry = menu("registry-menu-staff", "user", Section::Manage, 40);
     vec![
         Route::get("/staff", Access::Permission(STAFF_READ), list).menu(entry),
         Route::post("/staff", Access::Permission(STAFF_WRITE), create),
+        Route::post("/staff/{id}/phone", Access::Permission(STAFF_WRITE), set_phone),
     ]
 }
 
@@ -45,6 +46,7 @@ impl StaffForm {
         ("name", "registry-name"),
         ("job", "registry-job"),
         ("username", "kernel-username"),
+        ("phone", "registry-phone"),
     ];
 }
 
@@ -53,6 +55,9 @@ struct Row {
     id: StaffId,
     name: String,
     username: Option<String>,
+    phone: String,
+    /// The reader may write the number here.
+    editable: bool,
     job: Job,
     facility: String,
     on_call_now: bool,
@@ -98,6 +103,7 @@ async fn render(ctx: &Ctx, query: Query, form: &StaffForm, errors: &[FieldError]
     let more = cut(&mut rows, PAGE_ROWS);
     let at = |after: &str| url("/staff", &[("facility", &query.facility), ("after", after)]);
     let next_url = rows.last().filter(|_| more).map(|member| at(&member.id.to_string()));
+    let writable = ctx.caller().facilities(STAFF_WRITE).clone();
     let job = |job: &Job| Choice::new(job, ctx.say(&Text::key(job_key(*job))));
     let page = StaffPage {
         items: rows
@@ -106,6 +112,8 @@ async fn render(ctx: &Ctx, query: Query, form: &StaffForm, errors: &[FieldError]
                 username: accounts.get(&member.id).cloned(),
                 facility: names.get(&member.facility_id).cloned().unwrap_or_default(),
                 on_call_now: present.contains(&member.id),
+                phone: member.phone.unwrap_or_default(),
+                editable: writable.contains(member.facility_id),
                 id: member.id,
                 name: member.name,
                 job: member.job,
@@ -148,5 +156,28 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
             }
             render(&ctx, Query::default(), &form, &errors).await
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct Phone {
+    #[serde(default)]
+    phone: String,
+}
+
+async fn set_phone(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, form): (StaffId, Phone) = (ctx.id("id")?, ctx.form()?);
+    let (scope, actor) = (ctx.caller().facilities(STAFF_WRITE).clone(), Some(ctx.caller().user_id));
+    let outcome = ctx
+        .once(move |tx| {
+            let member = staff_member(tx.db(), id)?.filter(|member| scope.contains(member.facility_id));
+            let facility = member.ok_or(Error::NotFound)?.facility_id;
+            set_staff_phone(tx, id, Some(&form.phone), actor)?;
+            Ok(facility)
+        })
+        .await;
+    match refused(outcome)? {
+        Ok(facility) => ctx.redirect(&url("/staff", &[("facility", &facility.to_string())])),
+        Err(errors) => render(&ctx, Query::default(), &StaffForm::default(), &errors).await,
     }
 }

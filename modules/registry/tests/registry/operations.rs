@@ -150,7 +150,7 @@ both_databases! {
         add(&street, shift_of(carer, Job::Carer, from, to)).await.unwrap();
         add(&street, shift_of(nurse, Job::NurseLead, from, to)).await.unwrap();
         let lead = street.db.read(move |db| on_duty(db, facility, Job::NurseLead, now)).await.unwrap();
-        assert_eq!(lead, [StaffOnDuty { staff_id: nurse, user_id: None, name: "王护士".into() }]);
+        assert_eq!(lead, [StaffOnDuty { staff_id: nurse, user_id: None, name: "王护士".into(), phone: None }]);
         let any = street.db.read(move |db| on_duty_any(db, facility, now)).await.unwrap();
         assert_eq!(any.iter().map(|staff| staff.staff_id).collect::<Vec<_>>(), [carer]);
         let hours = street.db.read(move |db| duty_hours(db, facility, now, at("2026-11-29T08:00:00Z"))).await.unwrap();

@@ -256,6 +256,25 @@ both_databases! {
         assert!(list["items"].as_array().unwrap().iter().any(|member| member["username"] == "admin"), "{list}");
     }
 
+    async fn a_number_of_staff_is_written_by_page_and_program(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let (admin, here, elsewhere) = (desk.token("admin").await, desk.street.here.clone(), desk.street.elsewhere.clone());
+        let (status, _, _) = desk.form(&admin, &format!("/staff/{}/phone", here.carer), &[("phone", "138 0000 0001")]).await;
+        assert_eq!(status, 303);
+        let (_, page) = desk.get(&admin, "/staff").await;
+        assert!(page.contains("138 0000 0001"), "{page}");
+        let api = format!("/api/v1/staff/{}/phone", here.carer);
+        let (status, problem) = desk.api(&admin, "PUT", &api, json!({ "phone": "call me" })).await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("phone")), "{problem}");
+        let (status, page, _) = desk.form(&admin, &format!("/staff/{}/phone", here.carer), &[("phone", "call me")]).await;
+        assert!(status == 422 && page.contains("电话"), "{page}");
+        let (status, member) = desk.api(&admin, "PUT", &api, json!({ "phone": null })).await;
+        assert_eq!((status, &member["phone"]), (200, &Value::Null), "{member}");
+        let theirs = format!("/api/v1/staff/{}/phone", elsewhere.nurse);
+        assert_eq!(desk.api(&admin, "PUT", &theirs, json!({ "phone": "120" })).await.0, 404);
+        assert_eq!(desk.api(&desk.token("carer").await, "PUT", &api, json!({ "phone": "120" })).await.0, 403);
+    }
+
     async fn a_roster_takes_and_refuses_shifts(test: TestDb) {
         let desk = Desk::open(&test).await;
         let (admin, here) = (desk.token("admin").await, desk.street.here.clone());

@@ -1,0 +1,2 @@
+-- Drops the numbers of staff.
+ALTER TABLE staff DROP COLUMN phone;
