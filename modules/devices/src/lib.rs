@@ -2,7 +2,8 @@
 //!
 //! - [`register`]: who a device is, where it hangs, with whom, and its credential; [`list`], [`online`]: how they do
 //! - [`gateways`]: who speaks for others, and what they call them
-//! - [`ingest`]: two lanes; nothing is acknowledged before its commit. [`inbox`] knows what was seen before
+//! - [`ingest`]: two lanes; nothing is acknowledged before its commit. `telemetry` is the one that gathers, `batch` what a
+//!   transaction does, `newest` the latest states. [`inbox`] knows what was seen before
 //! - [`quarantine`]: what nobody may act on; `refused`: what the database would not take
 //! - [`device_tests`]: weekly tests, which are measured and never page anybody
 //! - [`rules`]: limits with hysteresis and onset delay
@@ -15,6 +16,7 @@
 pub mod accounts;
 mod act;
 mod api;
+mod batch;
 pub mod commands;
 pub mod commissioning;
 pub mod device_tests;
@@ -44,6 +46,7 @@ mod report;
 pub mod rules;
 pub mod schema;
 mod sighting;
+mod telemetry;
 mod whereabouts;
 pub mod words;
 

@@ -120,6 +120,7 @@ fn last_seq(db: &mut Db) -> Result<i64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
