@@ -1,7 +1,7 @@
 //! What becomes of a message: one incident for one call, nothing lost, nothing twice, nothing acted on that must not be.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::common::{self, message, street};
@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use futures_util::future::join_all;
 use songhe_adapter_core::{EventKind, Measure};
-use songhe_devices::schema::{device_health, inbox, observation};
+use songhe_devices::schema::{inbox, observation};
 use songhe_devices::{Accepted, Ingest, Message};
 use songhe_kernel::Db;
 use songhe_testkit::{MIGRATED, TestDb, both_databases};
@@ -175,21 +175,33 @@ both_databases! {
     async fn telemetry_does_not_stand_before_an_emergency(test: TestDb) {
         let street = street(&test).await;
         street.accept(street.reading("SH-2", "16-0", Measure::Humidity, "50")).await;
-        // A batch that takes its time: it holds the writer, on PostgreSQL the rows that the next batches need.
-        let sensor = street.here.sensor.0;
+        // A transaction that takes its time: it holds the writer, on PostgreSQL what every batch of telemetry needs.
+        let sensor = street.here.sensor;
+        let (holds, released) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let slow = {
-            let db = street.db.clone();
+            let (db, holds, released) = (street.db.clone(), holds.clone(), released.clone());
             tokio::spawn(async move {
                 db.write(move |tx| {
-                    let row = device_health::table.find(sensor);
-                    diesel::update(row).set(device_health::firmware.eq("1")).execute(tx.db())?;
-                    std::thread::sleep(Duration::from_millis(400));
-                    Ok(())
+                    let at = tx.now();
+                    for n in 0..3_000 {
+                        let row = (
+                            inbox::device_id.eq(sensor.0),
+                            inbox::message_id.eq(format!("17-{n}")),
+                            inbox::received_at.eq(at),
+                        );
+                        diesel::insert_into(inbox::table).values(row).execute(tx.db())?;
+                    }
+                    holds.store(true, Ordering::SeqCst);
+                    while !released.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    // Nothing of it stays.
+                    Err::<(), _>(songhe_kernel::Error::NotFound)
                 })
                 .await
             })
         };
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        wait_until(|| holds.load(Ordering::SeqCst)).await;
         let answered = Arc::new(AtomicUsize::new(0));
         let telemetry: Vec<_> = (0..3_000)
             .map(|n| {
@@ -201,18 +213,21 @@ both_databases! {
                 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(street.accept(street.sos("SH-1", "17-1")).await, Accepted::Stored);
-        let before = answered.load(Ordering::SeqCst);
-        assert!(before <= 500, "{before} telemetry messages came first");
-        slow.await.unwrap().unwrap();
+        let (ingest, press) = (street.ingest.clone(), message(street.sos("SH-1", "17-1")));
+        let call = tokio::spawn(async move { ingest.accept(press).await.unwrap() });
+        // Told while the other one still holds on PostgreSQL; next in line for SQLite's one writer.
+        wait_until(|| street.db.writer_stats().map_or(call.is_finished(), |writer| writer.waiting_emergency > 0)).await;
+        assert_eq!(answered.load(Ordering::SeqCst), 0, "telemetry came first");
+        released.store(true, Ordering::SeqCst);
+        assert_eq!(call.await.unwrap(), Accepted::Stored);
+        assert!(slow.await.unwrap().is_err());
         for task in telemetry {
             task.await.unwrap();
         }
         // The order in which the transactions ran: ids are made inside them.
         let kinds = street.observations().await;
         let place = kinds.iter().position(|(kind, _)| kind == "sos").unwrap();
-        assert!(place <= 501, "after {place} others");
+        assert_eq!(place, 1, "after {place} others");
         assert_eq!(kinds.len(), 3_002);
     }
 
@@ -303,6 +318,15 @@ both_databases! {
             .unwrap();
         assert_eq!(timers, 1, "armed again once, after the full slice");
     }
+}
+
+async fn wait_until(done: impl Fn() -> bool) {
+    let wait = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it never came to it");
 }
 
 /// One run of the daily purge; answers how many rows are left.

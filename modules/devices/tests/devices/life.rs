@@ -179,7 +179,8 @@ both_databases! {
         let path = format!("/api/v1/devices/{cord}/commands");
         let (running, notes) = run(&desk).await;
         let (status, made) = desk.post(&admin, &path, json!({ "command": { "action": "siren", "on": true, "seconds": 5 } })).await;
-        assert_eq!((status, &made["state"]), (201, &json!("requested")), "{made}");
+        // It may be on its way before it is answered.
+        assert!(status == 201 && ["requested", "sent"].contains(&made["state"].as_str().unwrap()), "{made}");
         command(&desk, &admin, &path, "sent").await;
         let (account, topic, payload) = notes.carried.lock().unwrap()[0].clone();
         assert_eq!((account.as_str(), topic.as_str()), ("SH-1", "songhe/v1/SH-1/command"));
