@@ -332,7 +332,7 @@ impl Server {
 }
 
 /// For how long observations are kept.
-fn keep(config: &Config) -> history::Keep {
+pub(crate) fn keep(config: &Config) -> history::Keep {
     let crate::config::Retention { readings_days, events_days, emergencies_days, hourly_days, daily_days } =
         config.retention;
     history::Keep { readings_days, events_days, emergencies_days, hourly_days, daily_days }

@@ -6,7 +6,7 @@ use songhe_devices::register::{self, NewDevice};
 use songhe_devices::rules::{self, NewRule};
 use songhe_incidents::{Priority, presence};
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
-use songhe_kernel::{Database, UserId};
+use songhe_kernel::{Database, FacilityId, UserId};
 use songhe_registry::{self as registry, FacilityKind, Job, NewFacility, NewShift, NewStaff};
 
 use crate::cli::Failure;
@@ -16,7 +16,7 @@ pub(super) const PASSWORD: &str = "bench-only-password";
 const LIMIT_MICRO: i64 = 131_000_000;
 
 /// A nurse on duty with a live board: the first rung reaches her, as in a house that is well kept.
-pub(super) async fn prepare(db: &Database, names: &[(String, String)]) -> Result<UserId, Failure> {
+pub(super) async fn prepare(db: &Database, names: &[(String, String)]) -> Result<(FacilityId, UserId), Failure> {
     let hash = PasswordHash::make(PASSWORD)?;
     let (facility, nurse) = db
         .write(move |tx| {
@@ -70,7 +70,7 @@ pub(super) async fn prepare(db: &Database, names: &[(String, String)]) -> Result
         })
         .await?;
     }
-    Ok(nurse)
+    Ok((facility, nurse))
 }
 
 pub(super) async fn keep_board_live(db: Database, nurse: UserId) {

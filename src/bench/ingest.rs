@@ -13,11 +13,13 @@ use rumqttc::QoS;
 use songhe_adapter_core::{DeviceKey, EventKind};
 use songhe_adapter_mqtt::device::{self, Stamp};
 use songhe_broker::BrokerSettings;
+use songhe_devices::history::Keep;
 use songhe_devices::register::new_secret;
 use songhe_devices::schema::observation;
-use songhe_kernel::SystemClock;
 use songhe_kernel::db::Kind;
+use songhe_kernel::{FacilityId, SystemClock};
 
+use super::beside::{self, Beside};
 use super::clients::{Client, connect_all};
 use super::house::{keep_board_live, prepare};
 use super::limits::{Open, broker_only, storage_only};
@@ -25,7 +27,7 @@ use super::load::{Load, PAYLOAD, UNPACED, WINDOW};
 use super::mosquitto::Mosquitto;
 use super::stream::{Reader, Seen};
 use super::{loopback, percentile_ms, sorted};
-use crate::assembly::{Server, StartOptions};
+use crate::assembly::{Server, StartOptions, keep};
 use crate::cli::Failure;
 use crate::config::{Config, MqttMode};
 
@@ -97,12 +99,14 @@ async fn measure(arguments: &Arguments, folder: &Path) -> Result<(), Failure> {
     let storage = storage_only(&server.db, limit).await?;
     println!("  storage only      {storage:.0} messages/s (two rows each, 500 messages a transaction, one connection)");
     let devices: Names = sensors.iter().chain(&buttons).cloned().collect();
-    let nurse = prepare(&server.db, &devices).await?;
+    let (facility, nurse) = prepare(&server.db, &devices).await?;
+    beside::fill(&server.db).await?;
     let board = tokio::spawn(keep_board_live(server.db.clone(), nurse));
     let address = mosquitto.as_ref().map(|broker| broker.address).or(server.mqtt);
     let address = address.ok_or_else(|| Failure("The embedded broker did not start.".into()))?;
     let under_way = if mosquitto.is_some() { UNDER_WAY } else { u64::MAX };
-    let bench = Bench { arguments, server: &server, load: Load::connect(address, &sensors).await?, under_way };
+    let load = Load::connect(address, &sensors).await?;
+    let bench = Bench { arguments, server: &server, facility, keep: keep(&Config::default()), load, under_way };
     let outcome = bench.phases(address, &buttons, broker, storage).await;
     board.abort();
     drop(bench);
@@ -146,6 +150,8 @@ async fn start(arguments: &Arguments, folder: PathBuf, external: Option<SocketAd
 struct Bench<'a> {
     arguments: &'a Arguments,
     server: &'a Server,
+    facility: FacilityId,
+    keep: Keep,
     load: Load,
     /// Of the messages sent, how many may not be stored yet while the cap is looked for.
     under_way: u64,
@@ -163,31 +169,39 @@ impl Bench<'_> {
         let reader = Reader::open(&self.server.url).await?;
         let clients = connect_all(broker, buttons).await?;
         let half = self.arguments.calls * self.arguments.seconds as usize;
-        let (first, rest) = (clients.iter().take(half), clients.iter().skip(half));
-        let mut pressed = HashMap::new();
+        // Calls at half the cap, at twice the cap, and at twice the cap beside a purge and an import.
+        let quiet = half + (clients.len() - half) / 2;
+        let (mut at_half, mut at_twice, mut at_worst) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let calls: Vec<_> = clients.iter().zip(buttons).collect();
+        let part = |from: usize, until: usize| calls.get(from..until).unwrap_or_default();
         self.load.pace((cap / 2.0) as u64);
-        self.press(first.zip(buttons.iter().take(half)), &mut pressed).await;
-        let halfway = pressed.clone();
+        self.press(part(0, half), &mut at_half).await;
         self.load.pace((cap * 2.0) as u64);
         let (from, at) = (self.load.sent(), Instant::now());
-        self.press(rest.zip(buttons.iter().skip(half)), &mut pressed).await;
+        self.press(part(half, quiet), &mut at_twice).await;
+        let beside = Beside::start(self.server.db.clone(), self.keep, self.server.url.clone(), self.facility);
+        self.press(part(quiet, calls.len()), &mut at_worst).await;
         let (offered, stored) = (self.load.sent() - from, self.stored());
+        let beside = beside.end().await;
         self.load.pace(0);
         let rate = offered as f64 / at.elapsed().as_secs_f64();
-        let backlog = (self.load.sent() + pressed.len() as u64).saturating_sub(stored);
-        let drained = self.drain(pressed.len() as u64).await;
+        let backlog = (self.load.sent() + calls.len() as u64).saturating_sub(stored);
+        let drained = self.drain(calls.len() as u64).await;
+        drop(calls);
         drop(clients);
         let seen = reader.seen();
-        tell("calls at half", &halfway, &seen, |key| halfway.contains_key(key));
+        tell("calls at half", &at_half, &seen);
         println!(
             "  twice             {rate:.0} messages/s offered for {} s, then {backlog} not stored yet",
-            at.elapsed().as_secs()
+            self.arguments.overload
         );
         match drained {
             Some(time) => println!("  drained           in {:.1} s", time.as_secs_f64()),
             None => println!("  drained           NOT within {} s", DRAIN_WITHIN.as_secs()),
         }
-        tell("calls at twice", &pressed, &seen, |key| !halfway.contains_key(key));
+        tell("calls at twice", &at_twice, &seen);
+        tell("beside other work", &at_worst, &seen);
+        println!("  other work        in the second half of that: {beside}");
         self.count().await
     }
 
@@ -219,13 +233,9 @@ impl Bench<'_> {
     }
 
     /// Presses one button after the other, so many a second.
-    async fn press<'c>(
-        &self,
-        buttons: impl Iterator<Item = (&'c Client, &'c (String, String))>,
-        pressed: &mut HashMap<String, Instant>,
-    ) {
+    async fn press(&self, calls: &[(&Client, &(String, String))], pressed: &mut HashMap<String, Instant>) {
         let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / self.arguments.calls.max(1) as f64));
-        for (client, (name, _)) in buttons {
+        for (client, (name, _)) in calls {
             pace.tick().await;
             let Ok(key) = DeviceKey::new(name) else { continue };
             let stamp = Stamp { id: "1-1", time: chrono::Utc::now(), historical: false };
@@ -269,12 +279,10 @@ impl Bench<'_> {
     }
 }
 
-fn tell(what: &str, pressed: &HashMap<String, Instant>, seen: &Seen, mine: impl Fn(&str) -> bool) {
-    let asked = pressed.keys().filter(|key| mine(key)).count();
-    let samples = seen
-        .iter()
-        .filter(|(key, _)| mine(key))
-        .filter_map(|(key, at)| pressed.get(key).map(|pressed| (*at - *pressed).as_secs_f64() * 1000.0));
+fn tell(what: &str, pressed: &HashMap<String, Instant>, seen: &Seen) {
+    let asked = pressed.len();
+    let samples =
+        seen.iter().filter_map(|(key, at)| pressed.get(key).map(|pressed| (*at - *pressed).as_secs_f64() * 1000.0));
     let samples = sorted(samples.collect());
     println!(
         "  {what:<18}p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms ({} of {asked} seen)",

@@ -174,7 +174,7 @@ async fn songhe(arguments: &Arguments, names: &[(String, String)], folder: PathB
     config.database.url =
         arguments.database.clone().unwrap_or_else(|| format!("sqlite:{}", folder.join("songhe.db").display()));
     let server = Server::start(&config, Arc::new(SystemClock::new()), StartOptions::default()).await?;
-    let nurse = prepare(&server.db, names).await?;
+    let (_, nurse) = prepare(&server.db, names).await?;
     let board = tokio::spawn(keep_board_live(server.db.clone(), nurse));
     let reader = Reader::open(&server.url).await?;
     let broker = server.mqtt.ok_or_else(|| Failure("The embedded broker did not start.".into()))?;

@@ -1,5 +1,6 @@
 //! Measures, each beside a limit measured in the same run with the same payload and client count; prints its settings.
 
+mod beside;
 mod clients;
 pub mod history;
 mod house;
@@ -12,7 +13,8 @@ mod stream;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::cli::Failure;
+use crate::cli::{Failure, start_log};
+use crate::config::Log;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -25,6 +27,8 @@ pub enum Command {
 }
 
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
+    // What goes wrong beside the figures is part of them.
+    start_log(&Log { filter: "warn,songhe_kernel::db::writer=error".to_owned(), ..Log::default() });
     match command {
         Command::Ingest(arguments) => ingest::run(arguments).await,
         Command::History(arguments) => history::run(arguments).await,

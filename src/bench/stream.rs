@@ -1,5 +1,6 @@
 //! Reads `/api/v1/stream` as a program would.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use super::house::PASSWORD;
 use crate::cli::Failure;
 
 /// Calls as `serial/message id`, and when their first frame was complete.
-pub(super) type Seen = Vec<(String, Instant)>;
+pub(super) type Seen = HashMap<String, Instant>;
 
 /// A program that reads the stream; it ends when this is dropped.
 pub(super) struct Reader {
@@ -38,7 +39,7 @@ impl Reader {
                 while let Some((frame, rest)) = text.split_once("\n\n").map(|(a, b)| (a.to_owned(), b.to_owned())) {
                     text = rest;
                     if let Some(key) = call_of(&frame) {
-                        theirs.lock().unwrap_or_else(PoisonError::into_inner).push((key, at));
+                        theirs.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(at);
                     }
                 }
             }
@@ -46,7 +47,7 @@ impl Reader {
         Ok(Self { seen, task })
     }
 
-    /// The calls so far.
+    /// The calls so far, each when it was told first: a call that nobody answers is told again.
     pub(super) fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

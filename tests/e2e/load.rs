@@ -23,13 +23,13 @@ fn many(long: usize) -> usize {
     if std::env::var_os("SONGHE_TEST_LONG").is_some() { long } else { long / 5 }
 }
 
-fn field(into: &mut Vec<u8>, bytes: &[u8]) {
+pub fn field(into: &mut Vec<u8>, bytes: &[u8]) {
     into.extend(u16::try_from(bytes.len()).unwrap().to_be_bytes());
     into.extend(bytes);
 }
 
 /// A packet of less than 16 KB.
-fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
+pub fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
     let (low, high) = ((body.len() % 128) as u8, (body.len() / 128) as u8);
     let mut packet = if high == 0 { vec![kind, low] } else { vec![kind, low | 0x80, high] };
     packet.extend(body);
@@ -37,7 +37,7 @@ fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Signs in as the button; the answer's code, or nothing if the connection was ended.
-async fn sign_in(broker: &str, button: &Button) -> Option<(TcpStream, u8)> {
+pub async fn sign_in(broker: &str, button: &Button) -> Option<(TcpStream, u8)> {
     let mut stream = TcpStream::connect(broker).await.ok()?;
     stream.set_nodelay(true).ok()?;
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0xC2, 0, 60];

@@ -5,6 +5,7 @@
 //! - `channels`: e-mail by the configured server, and the sign of life for a monitor outside
 //! - `kill`: SIGKILL at random moments under load
 //! - `servers`, `servers_load`: two servers on one PostgreSQL and one Mosquitto
+//! - `backlog`: what an external broker kept meanwhile
 //! - `load`: many and hostile connections; `brokers`: Mosquitto and EMQX by what Songhe tells them
 //! - `commands`: what devices are asked, and what comes of it
 //! - `decode`: the installer's look at a message
@@ -16,6 +17,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod backlog;
 mod brokers;
 mod channels;
 mod commands;

@@ -28,6 +28,7 @@ mod inbox;
 pub mod ingest;
 pub mod lifecycle;
 pub mod link;
+mod link_acks;
 pub mod link_commands;
 pub mod list;
 pub mod loans;

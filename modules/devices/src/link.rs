@@ -13,18 +13,21 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use rumqttc::{AsyncClient, ConnectReturnCode, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter};
+use rumqttc::{
+    AsyncClient, ConnectReturnCode, Event, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter,
+};
 use songhe_adapter_core::{AdapterManifest, Outbound};
 use songhe_kernel::Database;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ingest::{Ingest, Message};
+use crate::link_acks::Acks;
 
 /// Messages of one connection that may be under way; beyond it the broker keeps them.
 const UNDER_WAY: usize = 1_000;
-/// Acknowledgements and answers that may wait to be sent. More than a broker can have unacknowledged (65,535): whoever
-/// acknowledges never waits for the loop that polls, which itself waits for whoever acknowledges to take messages.
-const REQUESTS: usize = 200_000;
+/// Answers to devices that may wait to be sent. An answer more is dropped: the loop that polls waits for whoever answers to
+/// take messages, who therefore never waits for the loop.
+const REQUESTS: usize = 10_000;
 /// rumqttc drops the connection over a larger packet, again and again: well above what any adapter accepts.
 const MAX_PACKET_BYTES: usize = 1024 * 1024;
 /// The same for gateways, whose inventories describe everything that each device can do.
@@ -125,10 +128,10 @@ pub async fn run(
     options.set_max_packet_size(lane.max_packet_bytes(), lane.max_packet_bytes());
     let (client, events) = AsyncClient::new(options, REQUESTS);
     let (arrived, arrivals) = mpsc::channel(UNDER_WAY);
-    let generation = Arc::new(AtomicU64::new(0));
+    let acks = Arc::new(Acks::default());
     let acknowledging =
-        tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), generation.clone(), stop.clone()));
-    let poll = poll(events, client, lane, ingest, db, state.clone(), arrived, generation);
+        tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), acks.clone(), stop.clone()));
+    let poll = poll(events, client, lane, ingest, db, state.clone(), arrived, acks);
     tokio::select! {
         () = poll => {}
         _ = stop.wait_for(|stopping| *stopping) => {}
@@ -147,12 +150,17 @@ async fn poll(
     db: Database,
     state: Arc<LinkState>,
     arrived: mpsc::Sender<(u64, Publish)>,
-    generation: Arc<AtomicU64>,
+    acks: Arc<Acks>,
 ) {
     loop {
-        match events.poll().await {
+        let event = events.poll().await;
+        if matches!(event, Ok(Event::Incoming(_))) {
+            // The answer to a ping comes behind everything that the broker has for us: what comes shows that it lives.
+            events.state.await_pingresp = false;
+        }
+        match event {
             Ok(Event::Incoming(Packet::ConnAck(answer))) if answer.code == ConnectReturnCode::Success => {
-                generation.fetch_add(1, Ordering::SeqCst);
+                acks.begin();
                 state.connected.store(true, Ordering::Relaxed);
                 db.signal("system");
                 tracing::info!(lane = lane.suffix(), resumed = answer.session_present, "connected to the broker");
@@ -160,10 +168,11 @@ async fn poll(
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 state.received.fetch_add(1, Ordering::Relaxed);
-                if arrived.send((generation.load(Ordering::SeqCst), publish)).await.is_err() {
+                if arrived.send((acks.connection(), publish)).await.is_err() {
                     return;
                 }
             }
+            Ok(Event::Outgoing(Outgoing::PubAck(_))) => acks.write(&client, &mut events).await,
             Ok(_) => {}
             Err(error) => {
                 if state.connected.swap(false, Ordering::Relaxed) {
@@ -194,7 +203,7 @@ async fn acknowledge(
     lane: Lane,
     mut arrivals: mpsc::Receiver<(u64, Publish)>,
     ingest: Arc<Ingest>,
-    generation: Arc<AtomicU64>,
+    acks: Arc<Acks>,
     stop: watch::Receiver<bool>,
 ) {
     let mut under_way = FuturesOrdered::new();
@@ -212,10 +221,8 @@ async fn acknowledge(
             }
             Some((born, stored)) = under_way.next(), if !under_way.is_empty() => {
                 let Ok(Some((publish, answer))) = stored else { continue };
-                tell_device(&client, answer).await;
-                if born == generation.load(Ordering::SeqCst) && client.ack(&publish).await.is_err() {
-                    return;
-                }
+                tell_device(&client, answer);
+                acks.add(&client, born, &publish);
             }
         }
     }
@@ -249,9 +256,9 @@ async fn in_turn<T>(mut turn: Option<Turn>, work: impl Future<Output = T>) -> T 
 
 /// Tells a device that its event is safe, so that it need not repeat it. Of QoS 0: a full window of outgoing messages
 /// must not hold back acknowledgements, and a device that missed it repeats and is told again.
-async fn tell_device(client: &AsyncClient, answer: Option<Outbound>) {
+fn tell_device(client: &AsyncClient, answer: Option<Outbound>) {
     if let Some(answer) = answer
-        && let Err(error) = client.publish(answer.topic, QoS::AtMostOnce, false, answer.payload).await
+        && let Err(error) = client.try_publish(answer.topic, QoS::AtMostOnce, false, answer.payload)
     {
         tracing::warn!(%error, "a device was not told that its message is safe");
     }

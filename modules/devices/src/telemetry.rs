@@ -17,6 +17,11 @@ const BATCH: usize = 500;
 const LOAD: usize = 32;
 /// How long they may wait for that.
 const TOGETHER: Duration = Duration::from_secs(1);
+/// Under load a batch gathers for so long, or until it is whole, or until nothing comes any more: few large transactions
+/// leave the machine to the calls for help. A lone message does not wait.
+const GATHERING: Duration = Duration::from_millis(24);
+/// Nothing came for so long: who sends waits for its acknowledgement.
+const LULL: Duration = Duration::from_millis(3);
 
 /// A message and whoever waits for its commit.
 pub(crate) type Waiting = (Arrival, oneshot::Sender<Result<Accepted>>);
@@ -29,16 +34,21 @@ pub(crate) async fn gather(db: Database, mut arrivals: mpsc::Receiver<Waiting>) 
     let mut waiting = Vec::with_capacity(BATCH);
     let mut pending = Newest::default();
     let mut written = Instant::now();
+    let mut loaded = false;
     loop {
         let due = written + TOGETHER;
         tokio::select! {
             count = arrivals.recv_many(&mut waiting, BATCH) => if count == 0 { break },
             () = tokio::time::sleep_until(due.into()), if !pending.is_empty() => {}
         }
+        if loaded {
+            gather_more(&mut arrivals, &mut waiting).await;
+        }
+        loaded = waiting.len() >= LOAD;
         let (batch, answers): (Vec<Arrival>, Vec<_>) = waiting.drain(..).unzip();
         let batch = Arc::new(batch);
         db.set_gauge("ingest_batch", i64::try_from(batch.len()).unwrap_or(i64::MAX));
-        let later = batch.len() >= LOAD && Instant::now() < due;
+        let later = loaded && Instant::now() < due;
         let earlier = Arc::new(if later { Newest::default() } else { std::mem::take(&mut pending) });
         let (work, before) = (batch.clone(), earlier.clone());
         let stored = db.write(move |tx| {
@@ -69,6 +79,23 @@ pub(crate) async fn gather(db: Database, mut arrivals: mpsc::Receiver<Waiting>) 
     }
     if let Err(error) = db.write(move |tx| pending.write(tx.db())).await {
         tracing::warn!(%error, "the latest states were not written; the next start makes that good");
+    }
+}
+
+async fn gather_more(arrivals: &mut mpsc::Receiver<Waiting>, waiting: &mut Vec<Waiting>) {
+    let until = Instant::now() + GATHERING;
+    while waiting.len() < BATCH && Instant::now() < until {
+        let room = BATCH - waiting.len();
+        tokio::time::sleep(LULL).await;
+        let before = waiting.len();
+        while waiting.len() - before < room
+            && let Ok(one) = arrivals.try_recv()
+        {
+            waiting.push(one);
+        }
+        if waiting.len() == before {
+            break;
+        }
     }
 }
 
