@@ -25,7 +25,8 @@ async fn publish_all(broker: &str, button: &Button) {
         let mut body = Vec::new();
         field(&mut body, format!("songhe/v1/{}/telemetry", button.serial).as_bytes());
         body.extend(number.to_be_bytes());
-        let text = format!(r#"{{"id":"9-{number}","readings":[{{"kind":"room_temperature","value":21,"unit":"Cel"}}]}}"#);
+        let text =
+            format!(r#"{{"id":"9-{number}","readings":[{{"kind":"room_temperature","value":21,"unit":"Cel"}}]}}"#);
         body.extend(text.as_bytes());
         out.extend(packet(0x32, &body));
     }
