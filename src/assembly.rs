@@ -25,7 +25,9 @@ use songhe_registry::{MyShifts, Panels, Registry};
 use tokio::sync::watch;
 
 use crate::brokers::mosquitto;
+use crate::certificates::Certificates;
 use crate::config::{Config, MqttMode};
+use crate::disk::Disk;
 use crate::http::Listener;
 use crate::mqtt::{CommandWay, DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
 use crate::system::System;
@@ -213,8 +215,9 @@ impl Server {
         // Before anything is written: a second server on one SQLite file would take over the first one's boards.
         let only_server = lock_file(&config.database.url)?;
         tls::install_provider();
+        let certificates = Arc::new(Certificates::default());
         let tls = match (&config.tls.certificate, &config.tls.key) {
-            (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key)?),
+            (Some(certificate), Some(key)) => Some(certificates.serve(certificate, key)?),
             _ => None,
         };
         let db = opened.db.clone();
@@ -248,7 +251,9 @@ impl Server {
         let mut links = tokio::task::JoinSet::new();
         let credentials = made_lately(&db).await.unwrap_or_default();
         let broker = match config.mqtt.mode {
-            MqttMode::Embedded => Some(start_broker(&db, &ingest, config, options.next_free_port).await?),
+            MqttMode::Embedded => {
+                Some(start_broker(&db, &ingest, config, &certificates, options.next_free_port).await?)
+            }
             MqttMode::External => {
                 if let Some(files) = mosquitto::Files::of(&config.mqtt) {
                     links.spawn(files.keep(db.clone(), stopped.clone()));
@@ -273,6 +278,11 @@ impl Server {
             outlet.open(Arc::new(CommandWay(broker.publisher())));
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
+        if let Some(disk) = Disk::of(config) {
+            links.spawn(disk.keep(db.clone(), stopped.clone()));
+        }
+        system.watch_certificates(certificates.clone());
+        links.spawn(certificates.keep(stopped.clone()));
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         links.spawn(heartbeat::run(config.heartbeat.clone(), app.clone(), stopped.clone()));
@@ -401,6 +411,7 @@ async fn start_broker(
     db: &Database,
     ingest: &Arc<Ingest>,
     config: &Config,
+    certificates: &Certificates,
     next_free: bool,
 ) -> Result<Broker, StartError> {
     let gate = DeviceGate::new(db.clone(), ingest.clone(), ServerAccount::random());
@@ -412,7 +423,7 @@ async fn start_broker(
     settings.max_packet_bytes = MAX_PACKET_BYTES;
     settings.rates = mqtt.rates();
     if let (Some(bind), Some((certificate, key))) = (mqtt.tls_listen, mqtt.tls_files(&config.tls)) {
-        let mut server = tls::server_config(certificate, key)?;
+        let mut server = certificates.serve(certificate, key)?;
         // The protocols of the pages are none of a device's.
         server.alpn_protocols.clear();
         settings.tls = Some(TlsSettings { bind, config: Arc::new(server) });
@@ -460,6 +471,7 @@ fn shared_links(db: &Database, config: &Config) -> Links {
         username: config.mqtt.username.clone(),
         password: config.mqtt.password.clone(),
         client_id: config.mqtt.client_id.clone(),
+        limits: config.mqtt.limits(),
     };
     let gateways = adapters().iter().any(|adapter| adapter.manifest().gateways);
     let lanes = [Lane::Emergency, Lane::Telemetry, Lane::Gateways];

@@ -5,9 +5,11 @@
 pub mod assembly;
 pub mod bench;
 mod brokers;
+mod certificates;
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod disk;
 pub mod heartbeat;
 mod http;
 pub mod migrations;

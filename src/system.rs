@@ -4,6 +4,7 @@
 //! It must never know a scenario, and never show what lies outside the reader's facilities.
 
 mod alarm;
+mod floods;
 mod purge;
 mod queries;
 mod servers;
@@ -28,6 +29,7 @@ use songhe_kernel::{
 
 use self::state::State;
 use crate::brokers::emqx;
+use crate::certificates::Certificates;
 use crate::config::{Config, Mqtt, MqttMode};
 
 /// The module's name in timers and signals; also the topic that its page follows.
@@ -75,6 +77,7 @@ struct Facts {
     transport: OnceLock<Transport>,
     /// Empty on SQLite.
     peers: OnceLock<Arc<Peers>>,
+    certificates: OnceLock<Arc<Certificates>>,
 }
 
 /// The module "system".
@@ -92,6 +95,7 @@ impl System {
             started: Instant::now(),
             transport: OnceLock::new(),
             peers: OnceLock::new(),
+            certificates: OnceLock::new(),
         };
         Arc::new(Self { facts: Arc::new(facts), mqtt: config.mqtt.clone() })
     }
@@ -107,9 +111,20 @@ impl System {
         let _ = self.facts.peers.set(peers);
     }
 
+    /// Tells when a new certificate was refused. The first call counts.
+    pub(crate) fn watch_certificates(&self, certificates: Arc<Certificates>) {
+        let _ = self.facts.certificates.set(certificates);
+    }
+
     /// Shows the connections to an external broker. The first call counts.
     pub(crate) fn watch_links(&self, links: Vec<(Lane, Arc<LinkState>)>) {
         let _ = self.facts.transport.set(Transport::External { links });
+    }
+}
+
+impl Facts {
+    fn certificate_refused(&self) -> bool {
+        self.certificates.get().is_some_and(|certificates| certificates.is_refused())
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ResolvesServerCert;
+use rustls::sign::CertifiedKey;
 
 /// What can be wrong with a certificate, in a sentence.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +24,8 @@ pub fn install_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Reads a chain and its key; HTTP/2 is offered by ALPN.
-pub fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+/// Reads a chain and its key.
+pub fn read_pair(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let open = |path: &Path| {
         std::fs::File::open(path)
             .map(std::io::BufReader::new)
@@ -37,12 +39,17 @@ pub fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Tls
     let key: PrivateKeyDer<'static> = rustls_pemfile::private_key(&mut open(key)?)
         .map_err(wrong)?
         .ok_or_else(|| wrong(format!("{} holds no private key in PEM form", key.display())))?;
+    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
+        .map_err(|error| wrong(format!("certificate and key do not belong together: {error}")))
+}
+
+/// A listener's configuration; HTTP/2 is offered by ALPN.
+pub fn config_with(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, TlsError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(wrong)?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| wrong(format!("certificate and key do not belong together: {error}")))?;
+        .with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -103,7 +110,7 @@ mod tests {
         let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
         std::fs::write(&certificate, &made.certificate).unwrap();
         std::fs::write(&key, &made.key).unwrap();
-        assert!(server_config(&certificate, &key).is_ok());
-        assert!(server_config(&key, &certificate).is_err());
+        assert!(read_pair(&certificate, &key).is_ok());
+        assert!(read_pair(&key, &certificate).is_err());
     }
 }

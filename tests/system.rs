@@ -32,7 +32,7 @@ struct House {
 /// A server with two facilities, and an administrator of all, one of the first, and a nurse.
 async fn house(db: &TestDb) -> House {
     let folder = songhe_testkit::temp_dir();
-    let mut config = Config::default();
+    let mut config = Config { disk: songhe::config::Disk::OFF, ..Config::default() };
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.mqtt.listen = "127.0.0.1:0".parse().unwrap();
     config.mqtt.data_dir = folder.path().join("mqtt");

@@ -17,7 +17,7 @@ use songhe_registry::{self as registry, FacilityKind, NewFacility};
 use super::percentile_ms;
 use crate::assembly::{Server, StartOptions};
 use crate::cli::Failure;
-use crate::config::{Config, MqttMode};
+use crate::config::{Config, Disk, MqttMode};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
@@ -84,7 +84,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 /// # Errors
 /// When the server does not start, or answers anything but what was asked for.
 pub async fn measure(arguments: &Arguments, url: &str) -> Result<(f64, Measured), Failure> {
-    let mut config = Config::default();
+    let mut config = Config { disk: Disk::OFF, ..Config::default() };
     config.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.mqtt.mode = MqttMode::Off;
     config.database.url = url.to_owned();

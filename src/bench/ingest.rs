@@ -29,7 +29,7 @@ use super::stream::{Reader, Seen};
 use super::{loopback, percentile_ms, sorted};
 use crate::assembly::{Server, StartOptions, keep};
 use crate::cli::Failure;
-use crate::config::{Config, MqttMode};
+use crate::config::{Config, Disk, MqttMode};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -130,7 +130,7 @@ fn settings(arguments: &Arguments) {
 }
 
 async fn start(arguments: &Arguments, folder: PathBuf, external: Option<SocketAddr>) -> Result<Server, Failure> {
-    let mut config = Config::default();
+    let mut config = Config { disk: Disk::OFF, ..Config::default() };
     config.server.listen = loopback();
     config.mqtt.listen = loopback();
     config.mqtt.data_dir = folder.join("mqtt");

@@ -167,7 +167,7 @@ async fn echo(arguments: &Arguments, names: &[(String, String)]) -> Result<Vec<f
 }
 
 async fn songhe(arguments: &Arguments, names: &[(String, String)], folder: PathBuf) -> Result<Vec<f64>, Failure> {
-    let mut config = Config::default();
+    let mut config = Config { disk: Disk::OFF, ..Config::default() };
     config.server.listen = loopback();
     config.mqtt.listen = loopback();
     config.mqtt.data_dir = folder.join("mqtt");

@@ -91,7 +91,7 @@ pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     config.check_production()?;
     println!("configuration: good");
     if let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) {
-        tls::server_config(certificate, key)?;
+        tls::read_pair(certificate, key)?;
         println!("certificate:   good");
     }
     check_broker(config).await?;
@@ -135,7 +135,7 @@ async fn check_broker(config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     if let (Some(_), Some((certificate, key))) = (config.mqtt.tls_listen, config.mqtt.tls_files(&config.tls)) {
-        tls::server_config(certificate, key)?;
+        tls::read_pair(certificate, key)?;
         println!("broker's TLS:  good");
     }
     open_files::raise();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use songhe_broker::RateLimits;
+use songhe_devices::pace::Limits;
 
 use super::{Result, Tls, check_secret, wrong};
 
@@ -38,13 +39,13 @@ pub struct Mqtt {
     pub max_clients: usize,
     /// Embedded: most connections at a time that have not signed in.
     pub max_waiting: usize,
-    /// Embedded: messages a second of one device that are no events; 0: no limit.
+    /// Messages a second of one device that are no events; 0: no limit.
     pub messages_per_s: u32,
-    /// Embedded: how many of them may come at once.
+    /// How many of them may come at once.
     pub message_burst: u32,
-    /// Embedded: events (calls) a second of one device; 0: no limit.
+    /// Events (calls) a second of one device; 0: no limit.
     pub events_per_s: u32,
-    /// Embedded: how many of them may come at once.
+    /// How many of them may come at once.
     pub event_burst: u32,
     /// External: host of the broker.
     pub host: String,
@@ -159,6 +160,18 @@ impl Mqtt {
 
     pub fn rates(&self) -> RateLimits {
         RateLimits {
+            messages_per_s: self.messages_per_s,
+            message_burst: self.message_burst,
+            events_per_s: self.events_per_s,
+            event_burst: self.event_burst,
+        }
+    }
+}
+
+impl Mqtt {
+    /// The same for devices at a broker outside.
+    pub fn limits(&self) -> Limits {
+        Limits {
             messages_per_s: self.messages_per_s,
             message_burst: self.message_burst,
             events_per_s: self.events_per_s,

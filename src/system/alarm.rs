@@ -1,5 +1,5 @@
 //! What stands until an operator decides becomes an incident: a transaction that holds all events back, events and
-//! timers that were given up. One open incident for each kind and facility; it is told when the condition is over, and
+//! timers that were given up, a disk that fills up, a new certificate that cannot be used. One open incident for each kind and facility; it is told when the condition is over, and
 //! a person closes it.
 
 use std::collections::BTreeMap;
@@ -13,9 +13,12 @@ use super::queries;
 use super::state::LONG_TRANSACTION_S;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
+pub(super) enum Trouble {
     LongTransaction,
     Parked,
+    DiskLow,
+    DiskShort,
+    Certificate,
 }
 
 impl Trouble {
@@ -24,6 +27,17 @@ impl Trouble {
         match self {
             Self::LongTransaction => "long_transaction",
             Self::Parked => "parked_work",
+            Self::DiskLow => "disk_low",
+            Self::DiskShort => "disk_short",
+            Self::Certificate => "certificate_refused",
+        }
+    }
+
+    /// Without room calls for help themselves are in danger.
+    const fn priority(self) -> Priority {
+        match self {
+            Self::DiskShort => Priority::Medium,
+            Self::LongTransaction | Self::Parked | Self::DiskLow | Self::Certificate => Priority::Low,
         }
     }
 }
@@ -40,13 +54,30 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// Looks, and reports what is new and what is over. What could not be reported is tried again at the next look.
+    /// Looks at the database, and reports what is new and what is over. What could not be reported is tried again at the next look.
     pub(super) async fn look(&mut self, db: &Database) -> Result<()> {
         let now = db.read(troubles).await?;
+        self.compare(db, now).await
+    }
+
+    /// The same of what this server knows by itself, with its figures.
+    pub(super) async fn look_here(&mut self, db: &Database, mut here: Vec<(Trouble, i64)>) -> Result<()> {
+        // A disk that has become short is low all the same.
+        let low = self.told.keys().any(|(_, told)| *told == Trouble::DiskLow);
+        if let Some((_, free_mb)) = here.iter().find(|(trouble, _)| low && *trouble == Trouble::DiskShort).copied() {
+            here.push((Trouble::DiskLow, free_mb));
+        }
+        let first = if here.is_empty() { None } else { db.read(first_facility).await? };
+        let now =
+            first.map_or_else(Troubles::new, |first| here.into_iter().map(|(one, n)| ((first, one), n)).collect());
+        self.compare(db, now).await
+    }
+
+    async fn compare(&mut self, db: &Database, now: Troubles) -> Result<()> {
         let seen = std::mem::replace(&mut self.seen, now.clone());
         for (&(facility, trouble), &n) in &now {
             // A long transaction often ends by itself; what was given up stays.
-            let stands = trouble == Trouble::Parked || seen.contains_key(&(facility, trouble));
+            let stands = trouble != Trouble::LongTransaction || seen.contains_key(&(facility, trouble));
             if stands && !self.told.contains_key(&(facility, trouble)) {
                 db.write(move |tx| raise(tx, facility, trouble, n)).await?;
                 self.told.insert((facility, trouble), n);
@@ -68,8 +99,7 @@ fn troubles(db: &mut Db) -> Result<Troubles> {
     if parked.is_empty() && transaction_s.is_none() {
         return Ok(all);
     }
-    // What belongs to no facility is told at the one that was there first.
-    let first = registry::facilities(db)?.iter().map(|facility| facility.id).min();
+    let first = first_facility(db)?;
     for (facility, n) in parked {
         if let Some(facility) = facility.or(first) {
             *all.entry((facility, Trouble::Parked)).or_default() += n;
@@ -79,6 +109,11 @@ fn troubles(db: &mut Db) -> Result<Troubles> {
         all.insert((first, Trouble::LongTransaction), age_s);
     }
     Ok(all)
+}
+
+/// What belongs to no facility is told at the one that was there first.
+fn first_facility(db: &mut Db) -> Result<Option<FacilityId>> {
+    Ok(registry::facilities(db)?.iter().map(|facility| facility.id).min())
 }
 
 fn raise(tx: &mut Tx<'_>, facility: FacilityId, trouble: Trouble, n: i64) -> Result<()> {
@@ -100,7 +135,7 @@ fn report(tx: &mut Tx<'_>, facility: FacilityId, trouble: Trouble, n: i64) -> Re
     let now = tx.now();
     Ok(registry::facility(tx.db(), facility)?.map(|known| Report {
         kind: Kind::System,
-        priority: Some(Priority::Low),
+        priority: Some(trouble.priority()),
         facility,
         scenario: known.scenario,
         place: None,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::Serialize;
+use songhe_devices::sparing::NOT_KEPT;
 use songhe_kernel::http::Ctx;
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Database, EffectId, FacilityId, Moment, Result};
@@ -51,6 +52,9 @@ pub(super) struct State {
     pub(super) parked_timers: Vec<ParkedTimer>,
     /// Of the whole server, also beyond what the lists show.
     pub(super) totals: Totals,
+    pub(super) disk: Disk,
+    /// A new certificate was refused, and the one before is in use.
+    pub(super) certificate_refused: bool,
     pub(super) subscriptions: Vec<Subscription>,
     effects: Vec<Effect>,
     retries: Vec<Retry>,
@@ -98,6 +102,18 @@ pub(super) struct Totals {
     pub(super) effects_lost: i64,
     /// Messages put into quarantine, of the last 24 hours.
     pub(super) messages_rejected: i64,
+}
+
+/// Room for the database.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SystemDisk")]
+pub(super) struct Disk {
+    /// plenty, low, short
+    pub(super) level: &'static str,
+    /// Free space in MiB; `null` where it is not measured.
+    pub(super) free_mb: Option<u64>,
+    /// Messages since start whose readings were judged and not kept, for want of room.
+    pub(super) not_kept: i64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -237,6 +253,12 @@ impl State {
             timers: rows.timers.into_iter().map(TimerKind::of).collect(),
             parked_timers: parked.map(ParkedTimer::of).collect(),
             totals: rows.totals,
+            disk: Disk {
+                level: db.room_level().as_str(),
+                free_mb: db.room().free_bytes().map(|bytes| bytes >> 20),
+                not_kept: db.gauge(NOT_KEPT),
+            },
+            certificate_refused: facts.certificate_refused(),
             subscriptions: rows.cursors.into_iter().map(|cursor| Subscription::of(cursor, now)).collect(),
             effects: effects(rows.effects),
             retries: rows.retries.into_iter().map(Retry::of).collect(),

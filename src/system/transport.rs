@@ -48,11 +48,13 @@ pub(super) struct Broker {
     pub(super) delayed: u64,
     /// Readings of QoS 0 dropped because their device was over its rate.
     pub(super) dropped: u64,
+    /// Acknowledged and left out because their device was over its rate; at an external broker.
+    pub(super) left_out: u64,
     /// Connections that have not signed in.
     waiting: Option<usize>,
     /// Connections ended before they signed in.
     pub(super) turned_away: u64,
-    /// Who was over its rate in the last minute, the loudest first.
+    /// Who was over its rate in this minute and the last one, the loudest first.
     pub(super) loud: Vec<Loud>,
     /// Those of the server that answers; none while another one takes device messages.
     pub(super) links: Vec<Link>,
@@ -67,10 +69,12 @@ pub(super) struct Broker {
 #[schemars(rename = "SystemLoudDevice")]
 pub(super) struct Loud {
     pub(super) serial: String,
-    /// Messages of the last minute that waited.
+    /// Messages that waited.
     pub(super) delayed: u64,
-    /// Readings of the last minute that were dropped.
+    /// Readings that were dropped.
     pub(super) dropped: u64,
+    /// Messages that were left out.
+    pub(super) left_out: u64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -133,7 +137,7 @@ pub(super) fn adapters(
 
 impl Loud {
     fn of(account: songhe_broker::LoudAccount) -> Self {
-        Self { serial: account.account, delayed: account.delayed, dropped: account.dropped }
+        Self { serial: account.account, delayed: account.delayed, dropped: account.dropped, left_out: 0 }
     }
 }
 
@@ -155,6 +159,7 @@ impl Broker {
             lost: 0,
             delayed: 0,
             dropped: 0,
+            left_out: 0,
             waiting: None,
             turned_away: 0,
             loud: Vec::new(),
@@ -186,6 +191,12 @@ impl Broker {
                 }
             }
             Some(Transport::External { links }) => {
+                let left_out = links.iter().map(|(_, state)| state.left_out()).sum();
+                let loud = links.iter().flat_map(|(_, state)| state.loud());
+                let loud: Vec<Loud> = loud
+                    .take(LOUD_SHOWN)
+                    .map(|(serial, left_out)| Loud { serial, delayed: 0, dropped: 0, left_out })
+                    .collect();
                 let links: Vec<Link> = links
                     .iter()
                     .map(|(lane, state)| Link {
@@ -204,7 +215,9 @@ impl Broker {
                     facts.peers.get().is_some_and(|peers| peers.view().holder.is_some_and(|holder| !holder.here));
                 Self {
                     address: facts.external.clone(),
-                    status: if waits || whole { Health::Ok } else { Health::Fail },
+                    status: if waits || whole { warn_if(!loud.is_empty()) } else { Health::Fail },
+                    left_out,
+                    loud,
                     received: links.iter().map(|link| link.received).sum(),
                     links: if waits { Vec::new() } else { links },
                     waits,

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use songhe_kernel::db::room::Level;
 use songhe_kernel::{Database, Result};
 use tokio::sync::watch;
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Trouble};
+use super::floods::Floods;
 use super::state::LONG_TRANSACTION_S;
 use super::{MODULE, System, Transport, queries};
 
@@ -15,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(10);
 impl System {
     /// Looks every ten seconds until told to stop.
     pub(crate) async fn watch_database(self: Arc<Self>, db: Database, mut stop: watch::Receiver<bool>) {
-        let mut alarm = Alarm::default();
+        let (mut alarm, mut own, mut floods) = (Alarm::default(), Alarm::default(), Floods::default());
         while !*stop.borrow() {
             if let Err(error) = self.look(&db).await {
                 tracing::warn!(%error, "the server's figures could not be read");
@@ -25,11 +27,45 @@ impl System {
             if speaks && let Err(error) = alarm.look(&db).await {
                 tracing::error!(%error, "what an operator has to decide could not be told");
             }
+            if let Err(error) = own.look_here(&db, self.troubles_here(&db)).await {
+                tracing::error!(%error, "what an operator has to look after could not be told");
+            }
+            // A device may send what comes at once after a quiet time, and as much again.
+            if let Err(error) = floods.look(&db, self.loud(), self.mqtt.message_burst.into()).await {
+                tracing::error!(%error, "devices that send too much could not be told");
+            }
             db.signal(MODULE);
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 changed = stop.changed() => if changed.is_err() { return },
             }
+        }
+    }
+
+    /// What this server alone knows.
+    fn troubles_here(&self, db: &Database) -> Vec<(Trouble, i64)> {
+        let mut all = Vec::new();
+        let free_mb = db.room().free_bytes().map_or(-1, |bytes| i64::try_from(bytes >> 20).unwrap_or(i64::MAX));
+        match db.room_level() {
+            Level::Plenty => {}
+            Level::Low => all.push((Trouble::DiskLow, free_mb)),
+            Level::Short => all.push((Trouble::DiskShort, free_mb)),
+        }
+        if self.facts.certificate_refused() {
+            all.push((Trouble::Certificate, 0));
+        }
+        all
+    }
+
+    /// Devices and how many of their messages of the last minute or two were too many.
+    fn loud(&self) -> Vec<(String, u64)> {
+        match self.facts.transport.get() {
+            None => Vec::new(),
+            Some(Transport::Embedded { publisher, .. }) => {
+                let loud = publisher.loud_accounts().into_iter();
+                loud.map(|one| (one.account, one.delayed + one.dropped)).collect()
+            }
+            Some(Transport::External { links }) => links.iter().flat_map(|(_, state)| state.loud()).collect(),
         }
     }
 
@@ -87,6 +123,7 @@ impl System {
             Some(Transport::External { links }) => {
                 set("links_connected", links.iter().filter(|(_, state)| state.is_connected()).count() as u64);
                 set("links_messages", links.iter().map(|(_, state)| state.received()).sum());
+                set("links_left_out", links.iter().map(|(_, state)| state.left_out()).sum());
             }
         }
     }

@@ -44,7 +44,16 @@ fn attention(state: &State) -> Vec<Text> {
         tell(servers.not_alone, Text::key("system-attention-not-alone"));
         tell(servers.sessions_differ, Text::key("system-attention-sessions"));
     }
+    let free_mb = state.disk.free_mb.unwrap_or_default();
+    tell(state.disk.level == "low", Text::key("system-attention-disk-low").arg("n", free_mb));
+    tell(state.disk.level == "short", Text::key("system-attention-disk-short").arg("n", state.disk.not_kept));
+    tell(state.certificate_refused, Text::key("system-attention-certificate"));
     for loud in &state.broker.loud {
+        if loud.left_out > 0 {
+            let text = Text::key("system-attention-loud-left-out").arg("serial", &loud.serial);
+            tell(true, text.arg("n", loud.left_out));
+            continue;
+        }
         let key = if loud.dropped > 0 { "system-attention-loud-dropped" } else { "system-attention-loud" };
         let text = Text::key(key).arg("serial", &loud.serial).arg("delayed", loud.delayed).arg("dropped", loud.dropped);
         tell(true, text);
@@ -120,7 +129,10 @@ pub(super) fn broker_note(ctx: &Ctx, broker: &Broker) -> Option<String> {
                 (_, false) => "system-link-telemetry-down",
             }))
         };
-        let said: Vec<String> = broker.links.iter().map(|link| one(link.lane, link.connected)).collect();
+        let mut said: Vec<String> = broker.links.iter().map(|link| one(link.lane, link.connected)).collect();
+        if broker.left_out > 0 {
+            said.push(ctx.say(&Text::key("system-broker-left-out").arg("n", broker.left_out)));
+        }
         return Some(said.join(" "));
     }
     if broker.waits {

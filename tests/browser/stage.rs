@@ -55,7 +55,7 @@ impl Stage {
         for entry in std::fs::read_dir(seed).unwrap().flatten().filter(|entry| entry.path().is_file()) {
             std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
         }
-        let mut config = Config::default();
+        let mut config = Config { disk: songhe::config::Disk::OFF, ..Config::default() };
         config.server.listen = ([127, 0, 0, 1], 0).into();
         config.mqtt.listen = ([127, 0, 0, 1], 0).into();
         config.mqtt.data_dir = dir.path().join("mqtt");

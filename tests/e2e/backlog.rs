@@ -7,7 +7,7 @@ use songhe_testkit::{TestDb, both_databases, eventually_true};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::SOON;
-use crate::load::{field, packet, sign_in};
+use crate::traffic::{message, reading, sign_in};
 use crate::world::{Button, House, MIGRATED, Plan, Wiring, mosquitto};
 
 const MESSAGES: u16 = 6_000;
@@ -22,13 +22,7 @@ async fn publish_all(broker: &str, button: &Button) {
     assert_eq!(code, 0);
     let mut out = Vec::new();
     for number in 1..=MESSAGES {
-        let mut body = Vec::new();
-        field(&mut body, format!("songhe/v1/{}/telemetry", button.serial).as_bytes());
-        body.extend(number.to_be_bytes());
-        let text =
-            format!(r#"{{"id":"9-{number}","readings":[{{"kind":"room_temperature","value":21,"unit":"Cel"}}]}}"#);
-        body.extend(text.as_bytes());
-        out.extend(packet(0x32, &body));
+        out.extend(message(button, "telemetry", number, &reading(&format!("9-{number}"))));
     }
     let (mut acks, mut publishing) = stream.split();
     let mut answers = vec![0; usize::from(MESSAGES) * 4];
@@ -50,6 +44,8 @@ both_databases! {
         let mut house = House::start_with(db, &plan, |world| Wiring::External(mosquitto(world))).await;
         let button = house.world.buttons[0].clone();
         house.close().await;
+        // One device stands for a street.
+        house.configure(|config| config.mqtt.messages_per_s = 0);
         publish_all(&house.broker(), &button).await;
         house.open().await;
         let seen = |house: &House| house.server().db.gauge(STORED);

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use songhe_devices::register::{self, NewDevice};
 use songhe_kernel::SystemClock;
 use songhe_testkit::{Server, TestDb, both_databases, eventually, temp_dir};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::SOON;
 use crate::api::Api;
 use crate::mqtt::{publish, publish_with};
+use crate::traffic::{Flood, sign_in};
 use crate::world::{Button, MIGRATED, Plan, Wiring, World, program, seed, toml};
 
 /// What a call may take at most, whatever else goes on.
@@ -21,56 +22,6 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 
 fn many(long: usize) -> usize {
     if std::env::var_os("SONGHE_TEST_LONG").is_some() { long } else { long / 5 }
-}
-
-pub fn field(into: &mut Vec<u8>, bytes: &[u8]) {
-    into.extend(u16::try_from(bytes.len()).unwrap().to_be_bytes());
-    into.extend(bytes);
-}
-
-/// A packet of less than 16 KB.
-pub fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
-    let (low, high) = ((body.len() % 128) as u8, (body.len() / 128) as u8);
-    let mut packet = if high == 0 { vec![kind, low] } else { vec![kind, low | 0x80, high] };
-    packet.extend(body);
-    packet
-}
-
-/// Signs in as the button; the answer's code, or nothing if the connection was ended.
-pub async fn sign_in(broker: &str, button: &Button) -> Option<(TcpStream, u8)> {
-    let mut stream = TcpStream::connect(broker).await.ok()?;
-    stream.set_nodelay(true).ok()?;
-    let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0xC2, 0, 60];
-    for part in [&button.serial, &button.serial, &button.secret] {
-        field(&mut body, part.as_bytes());
-    }
-    stream.write_all(&packet(0x10, &body)).await.ok()?;
-    let mut answer = [0; 4];
-    stream.read_exact(&mut answer).await.ok()?;
-    Some((stream, answer[3]))
-}
-
-/// Readings of QoS 1 as fast as the connection takes them, for ever.
-async fn flood(broker: String, button: Button) {
-    let (stream, code) = sign_in(&broker, &button).await.expect("the flooding device is let in");
-    assert_eq!(code, 0);
-    let (mut acks, mut out) = stream.into_split();
-    tokio::spawn(async move {
-        let mut sink = vec![0; 4096];
-        while acks.read(&mut sink).await.is_ok_and(|read| read > 0) {}
-    });
-    for number in 1u64.. {
-        let mut body = Vec::new();
-        field(&mut body, format!("songhe/v1/{}/telemetry", button.serial).as_bytes());
-        body.extend((u16::try_from(number % 65_000).unwrap() + 1).to_be_bytes());
-        body.extend(
-            format!(r#"{{"id":"9-{number}","readings":[{{"kind":"room_temperature","value":21,"unit":"Cel"}}]}}"#)
-                .as_bytes(),
-        );
-        if out.write_all(&packet(0x32, &body)).await.is_err() {
-            return;
-        }
-    }
 }
 
 /// The call of a well-behaved device becomes an incident at once.
@@ -102,7 +53,7 @@ both_databases! {
             }
             open.push(stream);
         }
-        let flooding = tokio::spawn(flood(broker.clone(), world.buttons[1].clone()));
+        let flooding = Flood::start(broker.clone(), world.buttons[1].clone());
         eventually("the flood is held back", SOON, || async {
             let state = admin.get("/api/v1/system").await["broker"].clone();
             (state["delayed"].as_u64()? > 20).then_some(())
@@ -112,8 +63,8 @@ both_databases! {
         let state = admin.get("/api/v1/system").await["broker"].clone();
         assert_eq!((state["dropped"].as_u64(), state["lost"].as_u64()), (Some(0), Some(0)), "{state}");
         assert!(state["turned_away"].as_u64().unwrap() > 0, "{state}");
-        assert!(!flooding.is_finished(), "the flooding device was cut off");
-        flooding.abort();
+        assert!(flooding.is_running(), "the flooding device was cut off");
+        drop(flooding);
         assert!(server.is_running() && !server.log().contains("panicked"), "{}", server.log());
     }
 

@@ -13,7 +13,8 @@
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
 //! - `migrations`: schemas of both databases, up and down, and a database that moved to another cluster
-//! - `world`, `api`, `mqtt`, `sql`: what they share
+//! - `load`, `floods`, `room`: many connections, devices that send too much, a disk that fills up
+//! - `world`, `api`, `mqtt`, `traffic`, `sql`: what they share
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
@@ -22,6 +23,7 @@ mod brokers;
 mod channels;
 mod commands;
 mod decode;
+mod floods;
 mod history;
 mod kill;
 mod kill_check;
@@ -30,6 +32,7 @@ mod ladder_clock;
 mod load;
 mod migrations;
 mod mqtt;
+mod room;
 mod routes;
 mod servers;
 mod servers_load;
@@ -39,6 +42,7 @@ mod sql;
 mod startup;
 mod startup_demo;
 mod tls;
+mod traffic;
 mod world;
 mod zigbee;
 mod zigbee_hostile;

@@ -2,14 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use songhe_testkit::{Kind, Server, TestDb, http, run_test, temp_dir};
+use songhe_kernel::SystemClock;
+use songhe_testkit::{Kind, Server, TestDb, eventually_true, http, run_test, temp_dir};
 
-use crate::world::{MIGRATED, Wiring, program, toml};
+use crate::SOON;
+use crate::api::Api;
+use crate::mqtt::publish_with;
+use crate::world::{Button, MIGRATED, PASSWORD, Plan, Wiring, program, seed, toml};
 
 #[test]
 fn a_local_authority_is_made_once_and_speaks_http_2() {
@@ -86,4 +91,84 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes.extend(stream.to_be_bytes());
     bytes.extend(payload);
     bytes
+}
+
+/// `songhe cert` into a folder of its own.
+fn make_certificate(out: &Path) -> Vec<u8> {
+    let made = Command::new(program()).args(["cert", "localhost", "127.0.0.1", "--out"]).arg(out).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    std::fs::read(out.join("authority.crt")).unwrap()
+}
+
+/// Where pages and devices are answered, and by what a client knows the one who answers.
+struct Doors {
+    https: String,
+    mqtts: String,
+    button: Button,
+}
+
+impl Doors {
+    async fn are_open_to(&self, authority: &Path, message_id: &str) -> (bool, bool) {
+        let client = http::client_trusting(&std::fs::read(authority).unwrap());
+        let page =
+            client.get(format!("{}/healthz", self.https)).send().await.is_ok_and(|answer| answer.status() == 200);
+        let topic = format!("songhe/v1/{}/telemetry", self.button.serial);
+        let said = crate::traffic::reading(message_id);
+        let trusting = ["--cafile", authority.to_str().unwrap()];
+        let (broker, button) = (&self.mqtts, &self.button);
+        let device = publish_with(broker, &button.serial, button, &topic, said.as_bytes(), &trusting).await;
+        (page, device.ok)
+    }
+}
+
+#[test]
+fn a_new_certificate_counts_without_a_restart_and_a_bad_one_is_refused() {
+    run_test(async {
+        let dir = temp_dir();
+        let (old, new, live) = (dir.path().join("old"), dir.path().join("new"), dir.path().join("live"));
+        let authority = make_certificate(&old);
+        make_certificate(&new);
+        std::fs::create_dir(&live).unwrap();
+        let put = |file: &str, from: &Path| std::fs::copy(from.join(file), live.join(file)).unwrap();
+        put("certificate.pem", &old);
+        put("key.pem", &old);
+        let db = TestDb::create(Kind::Sqlite, &MIGRATED);
+        let world = seed(&db, Arc::new(SystemClock::new()), &Plan::default()).await;
+        let files = format!(
+            "tls_listen = \"127.0.0.1:0\"\n[tls]\ncertificate = \"{0}/certificate.pem\"\nkey = \"{0}/key.pem\"\n",
+            live.display()
+        );
+        let mut server = Server::setup(program()).config(&(toml(&db, &Wiring::Embedded) + &files)).start();
+        let https = server.url("").replace("127.0.0.1", "localhost");
+        let admin = Api::sign_in_with(http::client_trusting(&authority), &https, "admin", PASSWORD).await;
+        let state = admin.get("/api/v1/system").await;
+        let (_, mqtts) = state["broker"]["address"].as_str().unwrap().split_once("TLS 127.0.0.1:").unwrap();
+        let doors = Doors { https, mqtts: format!("localhost:{mqtts}"), button: world.buttons[0].clone() };
+        let (old_authority, new_authority) = (old.join("authority.crt"), new.join("authority.crt"));
+        assert_eq!(doors.are_open_to(&old_authority, "1-1").await, (true, true));
+        assert_eq!(doors.are_open_to(&new_authority, "1-2").await, (false, false));
+        // Its writer is between the two files, and something makes the server look: the one before stays.
+        put("certificate.pem", &new);
+        server.signal("HUP");
+        server.wait_for_log("a new certificate cannot be used", SOON).await;
+        assert_eq!(doors.are_open_to(&old_authority, "2-1").await, (true, true));
+        assert_eq!(admin.get("/api/v1/system").await["certificate_refused"], true);
+        // Nobody says that the key is there now: it is seen.
+        put("key.pem", &new);
+        server.wait_for_log("a new certificate counts", SOON).await;
+        assert_eq!(doors.are_open_to(&new_authority, "3-1").await, (true, true));
+        assert_eq!(doors.are_open_to(&old_authority, "3-2").await, (false, false));
+        // A connection that stood before goes on.
+        let state = admin.get("/api/v1/system").await;
+        assert_eq!(state["certificate_refused"], false);
+        std::fs::write(live.join("certificate.pem"), "nonsense").unwrap();
+        server.signal("HUP");
+        eventually_true("an operator is told", crate::AFTER_A_KILL, || async {
+            let open = admin.open_incidents().await;
+            open.iter().any(|one| one["cause"]["kind"] == "certificate_refused")
+        })
+        .await;
+        assert_eq!(doors.are_open_to(&new_authority, "4-1").await, (true, true));
+        assert!(server.is_running());
+    });
 }

@@ -287,6 +287,11 @@ impl House {
         }
     }
 
+    /// Changes the configuration of the next start.
+    pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+    }
+
     /// Ends the server in order.
     pub async fn close(&mut self) {
         if let Some(server) = self.server.take() {
@@ -337,7 +342,7 @@ impl House {
 }
 
 fn config(db: &TestDb, dir: &Path, wiring: &Wiring) -> Config {
-    let mut config = Config { database: database(db), ..Config::default() };
+    let mut config = Config { database: database(db), disk: songhe::config::Disk::OFF, ..Config::default() };
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.server.workers = 1;
     config.mqtt.listen = "127.0.0.1:0".parse().unwrap();
@@ -355,6 +360,9 @@ pub fn program() -> &'static str {
     env!("CARGO_BIN_EXE_songhe")
 }
 
+/// The disk of this machine is none of a test's.
+pub const DISK_OFF: &str = "[disk]\nwarn_below_mb = 0\nspare_below_mb = 0\nreserve_mb = 0";
+
 /// Its configuration, on free ports; `{dir}` is filled in by the test kit.
 pub fn toml(db: &TestDb, wiring: &Wiring) -> String {
     let mqtt = match wiring {
@@ -363,7 +371,10 @@ pub fn toml(db: &TestDb, wiring: &Wiring) -> String {
             format!("mode = \"external\"\nport = {}\npassword = \"{LINK_PASSWORD}\"", broker.port())
         }
     };
-    format!("[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{}\"\n\n[mqtt]\n{mqtt}\n", db.url())
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{}\"\n\n{DISK_OFF}\n\n[mqtt]\n{mqtt}\n",
+        db.url()
+    )
 }
 
 /// Seeds by the machine's clock and starts the program.

@@ -369,7 +369,7 @@ impl Publisher {
         }
     }
 
-    /// Who sent more than allowed in the last whole minute, the loudest first.
+    /// Who sent more than allowed in this minute and the last whole one, the loudest first.
     #[must_use]
     pub fn loud_accounts(&self) -> Vec<LoudAccount> {
         self.shared.rates.loud()

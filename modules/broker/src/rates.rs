@@ -40,9 +40,9 @@ pub const NAMED: usize = 10;
 pub struct LoudAccount {
     /// The user name: a device's or gateway's serial.
     pub account: String,
-    /// Messages of the last minute that had to wait.
+    /// Messages of this minute and the last one that had to wait.
     pub delayed: u64,
-    /// Messages of QoS 0 of the last minute that were dropped.
+    /// Messages of QoS 0 of this minute and the last one that were dropped.
     pub dropped: u64,
 }
 
@@ -166,18 +166,33 @@ impl Rates {
                 dropped: std::mem::take(&mut account.dropped),
             })
             .collect();
-        loud.sort_by(|a, b| {
-            (b.delayed + b.dropped).cmp(&(a.delayed + a.dropped)).then_with(|| a.account.cmp(&b.account))
-        });
+        loudest_first(&mut loud);
         book.accounts.retain(|_, account| account.messages.full_at > now || account.events.full_at > now);
         book.loud.clone_from(&loud);
         loud
     }
 
-    /// Who was too loud in the last closed minute.
+    /// Who was too loud in this minute and in the last closed one, the loudest first.
     pub fn loud(&self) -> Vec<LoudAccount> {
-        self.book.lock().loud.clone()
+        let book = self.book.lock();
+        let mut loud = book.loud.clone();
+        for (name, account) in book.accounts.iter().filter(|(_, account)| account.delayed + account.dropped > 0) {
+            match loud.iter_mut().find(|one| one.account == *name) {
+                Some(one) => {
+                    (one.delayed, one.dropped) = (one.delayed + account.delayed, one.dropped + account.dropped)
+                }
+                None => {
+                    loud.push(LoudAccount { account: name.clone(), delayed: account.delayed, dropped: account.dropped })
+                }
+            }
+        }
+        loudest_first(&mut loud);
+        loud
     }
+}
+
+fn loudest_first(loud: &mut [LoudAccount]) {
+    loud.sort_by(|a, b| (b.delayed + b.dropped).cmp(&(a.delayed + a.dropped)).then_with(|| a.account.cmp(&b.account)));
 }
 
 #[cfg(test)]
@@ -209,6 +224,7 @@ mod tests {
         assert_eq!(rates.turn(of("SH-2", TELEMETRY, 1), now), Turn::Now, "another account");
         let later = now + Duration::from_secs(1);
         assert_eq!(rates.turn(of("SH-1", TELEMETRY, 0), later), Turn::Now, "eight were free again");
+        assert_eq!(rates.loud().len(), 1, "told before the minute is over");
         let loud = rates.close_minute(later);
         assert_eq!(loud, [LoudAccount { account: "SH-1".into(), delayed: 2, dropped: 1 }]);
         assert_eq!(rates.loud(), loud);

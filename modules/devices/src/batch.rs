@@ -52,7 +52,7 @@ pub(crate) fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<(Vec<Accep
     let owners: Vec<Option<Arc<Device>>> = batch.iter().map(owner).collect();
     let mut seen = inbox::claim(tx.db(), &claims_of(batch, &owners))?;
     let mut results = Vec::with_capacity(batch.len());
-    let mut rows = Vec::new();
+    let (mut rows, mut spared) = (Vec::new(), Vec::new());
     let mut acts: Vec<Act<'_>> = Vec::new();
     let mut strangers = quarantine::Strangers::default();
     for (arrival, owner) in batch.iter().zip(owners) {
@@ -68,9 +68,10 @@ pub(crate) fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<(Vec<Accep
         };
         seen.acted(device.id, &arrival.message_id, arrival.received_at);
         let act = Act { arrival, device, items };
-        rows.extend(observations_of(tx, &known, &act));
+        let kept = if arrival.spared { &mut spared } else { &mut rows };
+        kept.extend(observations_of(tx, &known, &act));
         acts.push(act);
-        results.push(Accepted::Stored);
+        results.push(if arrival.spared { Accepted::Judged } else { Accepted::Stored });
     }
     strangers.keep(tx)?;
     seen.write(tx.db())?;
@@ -81,6 +82,7 @@ pub(crate) fn store_all(tx: &mut Tx<'_>, batch: &[Arrival]) -> Result<(Vec<Accep
         // What happened is looked at again by the next message: it is not put off.
         if row.active.is_some() { told.add(row) } else { newest.add(row) }
     }
+    spared.iter().for_each(|row| newest.add(row));
     told.write(tx.db())?;
     for health in heard(&acts) {
         newest.heard(health);
@@ -97,7 +99,8 @@ fn claims_of(batch: &[Arrival], owners: &[Option<Arc<Device>>]) -> Vec<inbox::Cl
     let mut first: HashSet<(DeviceId, &str)> = HashSet::with_capacity(batch.len());
     let mut claims = Vec::with_capacity(batch.len());
     for (arrival, owner) in batch.iter().zip(owners) {
-        let Some(device) = owner else { continue };
+        // What is not kept need not be known again.
+        let Some(device) = owner.as_ref().filter(|_| !arrival.spared) else { continue };
         if first.insert((device.id, &arrival.message_id)) {
             claims.push(inbox::Claim {
                 device_id: device.id,

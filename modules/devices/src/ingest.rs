@@ -16,6 +16,7 @@ use crate::batch::store_one;
 use crate::inbox;
 use crate::quarantine::{self, Reason};
 use crate::refused::{self, is_passing};
+use crate::sparing;
 use crate::telemetry::{Waiting, gather};
 use crate::whereabouts::Whereabouts;
 
@@ -35,13 +36,15 @@ pub struct Message {
     pub retained: bool,
 }
 
-/// What became of a message. All of these may be acknowledged: it is stored.
+/// What became of a message. All of these may be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
     Stored,
     /// Seen before; nothing changed.
     Duplicate,
     Quarantined,
+    /// Acted on, but its readings are not kept: the disk has no room. Counted, see [`crate::sparing`].
+    Judged,
 }
 
 /// A decoded message on its way into the database.
@@ -56,6 +59,8 @@ pub(crate) struct Arrival {
     pub(crate) is_unique: bool,
     pub(crate) observed_at: Moment,
     pub(crate) received_at: Moment,
+    /// Judged and not kept.
+    pub(crate) spared: bool,
 }
 
 /// Takes messages from all brokers.
@@ -79,7 +84,11 @@ impl Ingest {
         &self.adapters
     }
 
-    fn adapter_of(&self, topic: &str) -> Option<&Arc<dyn DeviceAdapter>> {
+    pub(crate) fn db(&self) -> &Database {
+        &self.db
+    }
+
+    pub(crate) fn adapter_of(&self, topic: &str) -> Option<&Arc<dyn DeviceAdapter>> {
         self.adapters.iter().find(|adapter| adapter.is_topic(topic))
     }
 
@@ -127,7 +136,7 @@ impl Ingest {
         Ok((accepted?, None))
     }
 
-    async fn directory(&self, adapter: &dyn DeviceAdapter) -> Result<Arc<Directory>> {
+    pub(crate) async fn directory(&self, adapter: &dyn DeviceAdapter) -> Result<Arc<Directory>> {
         if adapter.manifest().gateways { self.whereabouts.directory().await } else { Ok(Arc::default()) }
     }
 
@@ -169,6 +178,7 @@ impl Ingest {
             is_unique: decoded.message_id.is_some() || decoded.observed_at.is_some(),
             observed_at: decoded.observed_at.map(Moment::from_utc).or(since).unwrap_or(received_at).min(received_at),
             received_at,
+            spared: self.db.is_short_of_room() && sparing::tells_readings_alone(&decoded),
             decoded,
             message,
         };
@@ -178,7 +188,11 @@ impl Ingest {
         let (answer, answered) = oneshot::channel();
         let stopping = || Error::Unavailable(Text::key("error-stopping"));
         self.telemetry.send((arrival, answer)).await.map_err(|_| stopping())?;
-        answered.await.map_err(|_| stopping())?
+        let accepted = answered.await.map_err(|_| stopping())??;
+        if accepted == Accepted::Judged {
+            self.db.add_to_gauge(sparing::NOT_KEPT, 1);
+        }
+        Ok(accepted)
     }
 
     /// A gateway named its devices: what came of names that nobody knew may be understood now. A device that is renamed
@@ -229,7 +243,7 @@ impl Ingest {
     }
 }
 
-fn answer_to(adapter: &dyn DeviceAdapter, decoded: &Decoded) -> Option<Outbound> {
+pub(crate) fn answer_to(adapter: &dyn DeviceAdapter, decoded: &Decoded) -> Option<Outbound> {
     if !adapter.manifest().capabilities.contains(&Capability::Acknowledgement) {
         return None;
     }

@@ -7,6 +7,7 @@
 //! - [`quarantine`]: what nobody may act on; `refused`: what the database would not take
 //! - [`device_tests`]: weekly tests, which are measured and never page anybody
 //! - [`rules`]: limits with hysteresis and onset delay
+//! - [`pace`], [`floods`]: who sends too much; [`sparing`]: what is not kept when the disk has no room
 //! - [`link`]: the way to an external broker; [`accounts`]: devices as its accounts
 //! - [`history`]: observations over years: months, roll-ups, retention, lists and series
 //! - [`pages`], [`api`]: screens and `/api/v1`; [`words`]: values and kinds as people read them
@@ -21,6 +22,7 @@ pub mod commands;
 pub mod commissioning;
 pub mod device_tests;
 pub mod faults;
+pub mod floods;
 pub mod gateways;
 pub mod history;
 mod import;
@@ -38,6 +40,7 @@ mod news;
 pub mod observations;
 pub mod online;
 pub mod outlet;
+pub mod pace;
 mod pages;
 mod panels;
 pub mod quarantine;
@@ -47,6 +50,7 @@ mod report;
 pub mod rules;
 pub mod schema;
 mod sighting;
+pub mod sparing;
 mod telemetry;
 mod whereabouts;
 pub mod words;

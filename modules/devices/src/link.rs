@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -17,11 +17,14 @@ use rumqttc::{
     AsyncClient, ConnectReturnCode, Event, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter,
 };
 use songhe_adapter_core::{AdapterManifest, Outbound};
-use songhe_kernel::Database;
+use songhe_kernel::{Database, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::faults;
+use crate::floods::{Floods, Over};
 use crate::ingest::{Ingest, Message};
 use crate::link_acks::Acks;
+use crate::pace::{Limits, Pace};
 
 /// Messages of one connection that may be under way; beyond it the broker keeps them.
 const UNDER_WAY: usize = 1_000;
@@ -34,6 +37,8 @@ const MAX_PACKET_BYTES: usize = 1024 * 1024;
 const MAX_GATEWAY_PACKET_BYTES: usize = 16 * 1024 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_secs(1);
+/// Messages that wait longer for their commit stand.
+const STANDS: Duration = Duration::from_millis(500);
 
 /// Where the broker is and as whom Songhe speaks to it.
 #[derive(Debug, Clone)]
@@ -44,6 +49,8 @@ pub struct LinkSettings {
     pub password: String,
     /// Stable over restarts, and the same at all servers, which take turns: the broker keeps the session under it.
     pub client_id: String,
+    /// What one device may send.
+    pub limits: Limits,
 }
 
 /// How a connection does, for the system page.
@@ -51,6 +58,10 @@ pub struct LinkSettings {
 pub struct LinkState {
     connected: AtomicBool,
     received: AtomicU64,
+    left_out: AtomicU64,
+    floods: Floods,
+    /// For how long nothing was taken, in milliseconds, as long as nobody has counted it yet.
+    silent_ms: AtomicU64,
 }
 
 impl LinkState {
@@ -61,6 +72,20 @@ impl LinkState {
     /// Messages since start.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    fn was_silent(&self, span: Duration) {
+        self.silent_ms.fetch_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Messages since start that were too many of their device, acknowledged and left out.
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Those of this minute and the one before, by device, most first.
+    pub fn loud(&self) -> Vec<(String, u64)> {
+        self.floods.list()
     }
 }
 
@@ -85,6 +110,13 @@ impl Lane {
             Self::Emergency => "emergency",
             Self::Telemetry => "telemetry",
             Self::Gateways => "gateways",
+        }
+    }
+
+    fn pace(self, limits: Limits) -> Pace {
+        match self {
+            Self::Emergency => Pace::new(limits.events_per_s, limits.event_burst),
+            Self::Telemetry | Self::Gateways => Pace::new(limits.messages_per_s, limits.message_burst),
         }
     }
 
@@ -129,8 +161,11 @@ pub async fn run(
     let (client, events) = AsyncClient::new(options, REQUESTS);
     let (arrived, arrivals) = mpsc::channel(UNDER_WAY);
     let acks = Arc::new(Acks::default());
-    let acknowledging =
-        tokio::spawn(acknowledge(client.clone(), lane, arrivals, ingest.clone(), acks.clone(), stop.clone()));
+    state.floods.limit(settings.limits);
+    state.was_silent(silent_before(&db).await);
+    let intake = Intake { ingest: ingest.clone(), state: state.clone(), stop: stop.clone() };
+    let pace = lane.pace(settings.limits);
+    let acknowledging = tokio::spawn(acknowledge(client.clone(), lane, pace, arrivals, intake, acks.clone()));
     let poll = poll(events, client, lane, ingest, db, state.clone(), arrived, acks);
     tokio::select! {
         () = poll => {}
@@ -138,6 +173,21 @@ pub async fn run(
     }
     state.connected.store(false, Ordering::Relaxed);
     acknowledging.abort();
+}
+
+/// How long nobody listened before this start, to the minute: what the broker kept meanwhile is no flood.
+async fn silent_before(db: &Database) -> Duration {
+    let now = db.clock().now();
+    match db.read(faults::looked_at).await {
+        Ok(looked) => {
+            let silent_s = looked.map_or(0, |at| now.seconds_since(at));
+            Duration::from_secs(u64::try_from(silent_s).unwrap_or(0))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "how long nobody listened to the broker is not known");
+            Duration::ZERO
+        }
+    }
 }
 
 /// Polls alone in its task: `poll` is not cancel-safe, so nothing else is awaited while it runs but the hand-over.
@@ -152,6 +202,7 @@ async fn poll(
     arrived: mpsc::Sender<(u64, Publish)>,
     acks: Arc<Acks>,
 ) {
+    let mut away_since = None;
     loop {
         let event = events.poll().await;
         if matches!(event, Ok(Event::Incoming(_))) {
@@ -161,6 +212,7 @@ async fn poll(
         match event {
             Ok(Event::Incoming(Packet::ConnAck(answer))) if answer.code == ConnectReturnCode::Success => {
                 acks.begin();
+                state.was_silent(away_since.take().as_ref().map_or(Duration::ZERO, Instant::elapsed));
                 state.connected.store(true, Ordering::Relaxed);
                 db.signal("system");
                 tracing::info!(lane = lane.suffix(), resumed = answer.session_present, "connected to the broker");
@@ -175,6 +227,7 @@ async fn poll(
             Ok(Event::Outgoing(Outgoing::PubAck(_))) => acks.write(&client, &mut events).await,
             Ok(_) => {}
             Err(error) => {
+                away_since.get_or_insert_with(Instant::now);
                 if state.connected.swap(false, Ordering::Relaxed) {
                     db.signal("system");
                 }
@@ -197,29 +250,51 @@ fn subscribe(client: AsyncClient, filters: Vec<SubscribeFilter>) {
     });
 }
 
+/// What takes the messages of a connection.
+#[derive(Clone)]
+struct Intake {
+    ingest: Arc<Ingest>,
+    state: Arc<LinkState>,
+    stop: watch::Receiver<bool>,
+}
+
 /// Stores messages side by side and acknowledges them in the order of arrival.
 async fn acknowledge(
     client: AsyncClient,
     lane: Lane,
+    mut pace: Pace,
     mut arrivals: mpsc::Receiver<(u64, Publish)>,
-    ingest: Arc<Ingest>,
+    intake: Intake,
     acks: Arc<Acks>,
-    stop: watch::Receiver<bool>,
 ) {
     let mut under_way = FuturesOrdered::new();
     let mut turns = Turns::default();
+    let mut moved = Instant::now();
     loop {
         tokio::select! {
             arrival = arrivals.recv(), if under_way.len() < UNDER_WAY => {
                 let Some((born, publish)) = arrival else { return };
+                let now = Instant::now();
                 if under_way.is_empty() {
                     turns.0.clear();
+                    moved = now;
                 }
+                if intake.state.silent_ms.load(Ordering::Relaxed) > 0 {
+                    let silent_ms = intake.state.silent_ms.swap(0, Ordering::Relaxed);
+                    pace.was_silent(Duration::from_millis(silent_ms), now);
+                }
+                let over = pace.is_over(&publish.topic, now);
                 let turn = (lane == Lane::Gateways).then(|| turns.take(&publish.topic));
-                let stored = tokio::spawn(in_turn(turn, store(ingest.clone(), publish, stop.clone())));
+                let stored = tokio::spawn(in_turn(turn, store(intake.clone(), publish, over)));
                 under_way.push_back(async move { (born, stored.await) });
             }
             Some((born, stored)) = under_way.next(), if !under_way.is_empty() => {
+                // What gathers while nothing moves comes at once afterwards.
+                let stood = moved.elapsed();
+                if stood > STANDS {
+                    intake.state.was_silent(stood);
+                }
+                moved = Instant::now();
                 let Ok(Some((publish, answer))) = stored else { continue };
                 tell_device(&client, answer);
                 acks.add(&client, born, &publish);
@@ -266,11 +341,7 @@ fn tell_device(client: &AsyncClient, answer: Option<Outbound>) {
 
 /// Tries until it is stored: the broker gives it again only after a reconnect. `None` when the connection has ended, and
 /// with it this server's turn: the broker gives it to whoever connects next.
-async fn store(
-    ingest: Arc<Ingest>,
-    publish: Publish,
-    mut stop: watch::Receiver<bool>,
-) -> Option<(Publish, Option<Outbound>)> {
+async fn store(mut intake: Intake, publish: Publish, over: bool) -> Option<(Publish, Option<Outbound>)> {
     let mut wait = Duration::from_millis(100);
     loop {
         let message = Message {
@@ -279,14 +350,31 @@ async fn store(
             payload: publish.payload.to_vec(),
             retained: publish.retain,
         };
-        match ingest.accept_and_answer(message).await {
-            Ok((_, answer)) => return Some((publish, answer)),
+        match intake.accept(message, over).await {
+            Ok(answer) => return Some((publish, answer)),
             Err(error) => tracing::error!(%error, "a message could not be stored and is tried again"),
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            _ = stop.wait_for(|stopping| *stopping) => return None,
+            _ = intake.stop.wait_for(|stopping| *stopping) => return None,
         }
         wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}
+
+impl Intake {
+    /// `over`: its topic carries more than it may.
+    async fn accept(&self, message: Message, over: bool) -> Result<Option<Outbound>> {
+        if !over {
+            return self.ingest.accept_and_answer(message).await.map(|(_, answer)| answer);
+        }
+        match self.ingest.accept_over(message, &self.state.floods).await? {
+            Over::Taken(answer) => Ok(answer),
+            Over::LeftOut(serial, answer) => {
+                self.state.left_out.fetch_add(1, Ordering::Relaxed);
+                self.state.floods.count(&serial);
+                Ok(answer)
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::batch::{store_all, store_one};
 use crate::ingest::{Accepted, Arrival, STORED};
 use crate::newest::{self, Newest};
 use crate::refused::{self, is_passing};
+use crate::sparing;
 
 /// Messages written together at most.
 const BATCH: usize = 500;
@@ -100,6 +101,16 @@ async fn gather_more(arrivals: &mut mpsc::Receiver<Waiting>, waiting: &mut Vec<W
 }
 
 async fn refuse(db: &Database, batch: &[Arrival], answers: Vec<oneshot::Sender<Result<Accepted>>>, error: Error) {
+    let error = if error.is_no_room() {
+        match sparing::store(db, batch).await {
+            Ok(results) => {
+                return answers.into_iter().zip(results).for_each(|(answer, result)| drop(answer.send(Ok(result))));
+            }
+            Err(error) => error,
+        }
+    } else {
+        error
+    };
     if is_passing(&error) {
         tracing::error!(%error, messages = batch.len(), "the database does not answer, a batch must come again");
         for answer in answers {

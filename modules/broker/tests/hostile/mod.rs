@@ -298,3 +298,59 @@ async fn slow_tls_clients_hold_up_nobody() {
     drop(slow);
     broker.stop().await;
 }
+
+/// Signs in over TLS.
+async fn over_tls(
+    connector: &TlsConnector,
+    address: std::net::SocketAddr,
+    serial: &str,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let socket = TcpStream::connect(address).await.unwrap();
+    let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap();
+    stream.write_all(&raw::connect_v4(serial, &format!("secret-{serial}"))).await.unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [0x20, 2, 0, 0]);
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_doors_serve_among_silent_and_garbage_connections_and_a_flood() {
+    let (config, connector) = certificate();
+    let tls = TlsSettings { bind: ([127, 0, 0, 1], 0).into(), config };
+    let gate = Gate::new();
+    let broker = start(BrokerSettings { tls: Some(tls), rates: rates(), ..settings() }, gate.clone()).await.unwrap();
+    let doors = [broker.local_addr(), broker.tls_addr().unwrap()];
+    let mut open = Vec::new();
+    for n in 0..many(2_300) {
+        let mut stream = TcpStream::connect(doors[n % 2]).await.unwrap();
+        match n % 15 {
+            0 => drop(stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await),
+            1 => drop(stream.write_all(&[0x10, 0xFF, 0xFF, 0x7F, 1]).await),
+            _ => {}
+        }
+        open.push(stream);
+    }
+    // One device floods through TLS: all that it may at once, and as much again.
+    let mut flood = over_tls(&connector, doors[1], "SH-1").await;
+    for id in 1..=200 {
+        flood.write_all(&raw::publish_v4("songhe/v1/SH-1/telemetry", 1, id, b"reading")).await.unwrap();
+    }
+    flood.flush().await.unwrap();
+    until("the flood waits", &broker, |now| now.delayed > 0).await;
+    let mut device = over_tls(&connector, doors[1], "SH-2").await;
+    for id in 1..=20 {
+        device.write_all(&raw::publish_v4("songhe/v1/SH-2/telemetry", 1, id, b"other")).await.unwrap();
+        device.flush().await.unwrap();
+        let mut answer = [0; 4];
+        timeout(AT_ONCE, device.read_exact(&mut answer)).await.expect("acknowledged").unwrap();
+        assert_eq!(answer, [0x40, 2, 0, u8::try_from(id).unwrap()]);
+    }
+    let readings = |body: &str| gate.seen().iter().filter(|(_, _, seen)| seen == body).count();
+    assert_eq!(readings("other"), 20);
+    assert!(readings("reading") < 200, "the others were served during the flood");
+    served(&broker, &gate).await;
+    until("the flood is taken, later", &broker, |_| readings("reading") == 200).await;
+    drop(open);
+    broker.stop().await;
+}

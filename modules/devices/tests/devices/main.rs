@@ -12,5 +12,6 @@ mod ingest;
 mod latest;
 mod life;
 mod register;
+mod room;
 mod rules;
 mod screens;

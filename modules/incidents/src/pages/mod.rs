@@ -92,6 +92,10 @@ fn detail_words(ctx: &Ctx, row: &Row) -> String {
             Text::key("incidents-gaps-detail").arg("n", gaps)
         }
         Some("long_transaction") => Text::key("incidents-system-long-transaction").arg("n", number("n")),
+        Some("disk_low") => Text::key("incidents-system-disk-low").arg("n", number("n")),
+        Some("disk_short") => Text::key("incidents-system-disk-short"),
+        Some("certificate_refused") => Text::key("incidents-system-certificate"),
+        Some("device_flood") => Text::key("incidents-system-device-flood").arg("n", number("n")),
         Some("parked_work") => Text::key("incidents-system-parked-work").arg("n", number("n")),
         _ => return row.detail.clone(),
     };

@@ -8,6 +8,7 @@ mod kept;
 mod like;
 mod migrate;
 mod pool;
+pub mod room;
 mod tx;
 mod writer;
 
@@ -221,6 +222,7 @@ struct Inner {
     write_permits: Semaphore,
     emergency_permits: Semaphore,
     gauges: RwLock<HashMap<&'static str, i64>>,
+    room: room::Room,
 }
 
 /// The database as everybody sees it: `read` and `write`, each in a blocking thread.
@@ -271,6 +273,7 @@ impl Database {
                 write_permits: Semaphore::new(permits),
                 emergency_permits: Semaphore::new(EMERGENCY_CONNECTIONS as usize),
                 gauges: RwLock::default(),
+                room: room::Room::default(),
             }),
             fence: None,
         })
@@ -386,7 +389,7 @@ impl Database {
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
     {
-        self.write_on(false, f).await
+        self.write_where_room(false, f).await
     }
 
     /// One transaction in the lane that telemetry cannot block.
@@ -395,7 +398,7 @@ impl Database {
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
     {
-        self.write_on(true, f).await
+        self.write_where_room(true, f).await
     }
 
     async fn write_on<T, F>(&self, emergency: bool, f: F) -> Result<T>

@@ -13,10 +13,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use diesel::Connection;
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use super::room::{NO_ROOM, says_no_room};
 use super::tx::{AfterCommit, Tx};
 use super::{Db, Shared};
 use crate::error::{Error, Result, Text};
@@ -187,12 +188,17 @@ fn group(inbox: &Inbox, db: &mut Db, shared: &Shared, first: Job) {
     let started = Instant::now();
     let mut done = Vec::new();
     let mut next = Some(first);
+    let mut no_room = false;
     while let Some(job) = next {
         let at = Instant::now();
         let outcome = if done.is_empty() {
             operate(db, shared, &job.operation)
         } else {
-            db.transaction(|db| operate(db, shared, &job.operation))
+            db.transaction(|db| {
+                let outcome = operate(db, shared, &job.operation);
+                no_room = outcome.as_ref().is_err_and(Error::is_no_room);
+                outcome
+            })
         };
         if at.elapsed() > SLOW {
             inbox.slow.fetch_add(1, Ordering::Relaxed);
@@ -204,6 +210,11 @@ fn group(inbox: &Inbox, db: &mut Db, shared: &Shared, first: Job) {
             return;
         }
         done.push(Done { reply: job.reply, outcome });
+        // Without room SQLite has undone the whole group: each is run again by itself.
+        if no_room {
+            give_up(db);
+            return refuse(done);
+        }
         next = if started.elapsed() < GROUP_TIME { inbox.queues.lock().pop() } else { None };
     }
     inbox.operations.fetch_add(done.len() as u64, Ordering::Relaxed);
@@ -215,18 +226,24 @@ fn group(inbox: &Inbox, db: &mut Db, shared: &Shared, first: Job) {
     answer(shared, done, committed);
 }
 
+fn refuse(done: Vec<Done>) {
+    for one in done {
+        let _ = one.reply.send(Err(Error::Unavailable(Text::key(NO_ROOM))));
+    }
+}
+
 fn answer(shared: &Shared, done: Vec<Done>, committed: diesel::QueryResult<()>) {
     let failure = committed.err().map(|error| {
         tracing::error!(%error, operations = done.len(), "commit failed");
-        error.to_string()
+        if says_no_room(&error) { NO_ROOM } else { "error-database-unreachable" }
     });
     for Done { reply, outcome } in done {
-        let answer = match (outcome, &failure) {
+        let answer = match (outcome, failure) {
             (Ok((value, after)), None) => {
                 shared.committed(&after);
                 Ok(value)
             }
-            (Ok(_), Some(_)) => Err(Error::Unavailable(Text::key("error-database-unreachable"))),
+            (Ok(_), Some(key)) => Err(Error::Unavailable(Text::key(key))),
             (Err(error), _) => Err(error),
         };
         // A caller that went away has still got its work done.
@@ -243,9 +260,15 @@ fn begin(db: &mut Db) -> Result<()> {
     AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE").map_err(Error::from)
 }
 
+/// SQLite itself undoes a transaction that finds no room; diesel then believes to be inside one, and would refuse every
+/// later one. There is only this connection: it is set right.
 fn give_up(db: &mut Db) {
-    if let Err(error) = <Db as Connection>::TransactionManager::rollback_transaction(db) {
-        tracing::error!(%error, "a transaction could not be rolled back");
+    let Db::Sqlite(conn) = db else { return };
+    if let Err(error) = AnsiTransactionManager::rollback_transaction(conn) {
+        tracing::debug!(%error, "a transaction was over before it was rolled back");
+        // Refused when there is none any more: then all is well.
+        let _ = conn.batch_execute("ROLLBACK");
+        *AnsiTransactionManager::transaction_manager_status_mut(conn) = TransactionManagerStatus::default();
     }
 }
 

@@ -34,6 +34,8 @@ async fn readyz(ctx: Ctx) -> Result<HttpResponse> {
     let ready = checks.values().all(|passed| *passed);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = json!({ "ready": ready, "checks": checks });
+    // Short of room the server still serves: it is told, not failed.
+    body["disk"] = json!(ctx.app().db.room_level().as_str());
     if let Ok(peers) = ctx.app().extension::<Peers>() {
         body["servers"] = servers(&peers.view());
     }

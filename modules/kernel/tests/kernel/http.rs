@@ -414,6 +414,6 @@ both_databases! {
         assert_eq!(with_token.status, 200);
 
         let ready = server.get("/readyz").send().await;
-        assert_eq!((ready.status, ready.body.as_str()), (200, r#"{"checks":{"database":true},"ready":true}"#));
+        assert_eq!((ready.status, ready.body.as_str()), (200, r#"{"checks":{"database":true},"disk":"plenty","ready":true}"#));
     }
 }
