@@ -9,7 +9,7 @@ pub(crate) const DOUBT: &str = "in doubt: ";
 pub(crate) const GIVEN_UP: &str = "sent twice, not again: ";
 
 /// What a failure's text holds, and the words for it. The first that fits counts.
-const KNOWN: [(&str, &str); 15] = [
+const KNOWN: [(&str, &str); 17] = [
     (GIVEN_UP, "outgoing-why-doubt-twice"),
     (DOUBT, "outgoing-why-doubt"),
     ("removed or switched off", "outgoing-why-off"),
@@ -26,6 +26,8 @@ const KNOWN: [(&str, &str); 15] = [
     ("redirects are not followed", "outgoing-why-redirect"),
     ("timed out", "outgoing-why-slow"),
     ("onnection refused", "outgoing-why-nobody-there"),
+    ("dns error", "outgoing-why-unknown-host"),
+    ("connection closed before message completed", "outgoing-why-cut"),
 ];
 
 /// Whether the peer may have taken a message that counts as not delivered.

@@ -33,6 +33,8 @@ outgoing-why-password = The mail server does not accept user name or password
 outgoing-why-redirect = The other side points to another address; enter that one
 outgoing-why-slow = The other side did not answer in time
 outgoing-why-nobody-there = The other side refuses the connection; its service may not be running
+outgoing-why-cut = The other side broke the connection off without an answer
+outgoing-why-unknown-host = There is no server of that name; check the address and the network
 incidents-delivery-doubt = May be delivered; sent once more
 incidents-delivery-doubtful = May be delivered
 

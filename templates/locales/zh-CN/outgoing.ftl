@@ -33,6 +33,8 @@ outgoing-why-password = 邮件服务器不接受用户名或密码
 outgoing-why-redirect = 对方要求转到另一个网址。请填写最终的网址
 outgoing-why-slow = 对方没有在限定时间内答复
 outgoing-why-nobody-there = 对方拒绝连接，服务可能没有运行
+outgoing-why-cut = 对方中断了连接，没有答复
+outgoing-why-unknown-host = 找不到这个网址的服务器，请检查网址和网络
 incidents-delivery-doubt = 可能已送达，重发一次
 incidents-delivery-doubtful = 可能已送达
 
