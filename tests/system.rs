@@ -115,7 +115,7 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 49] = [
+const ACTIONS: [(&str, &str); 52] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
@@ -160,6 +160,9 @@ const ACTIONS: [(&str, &str); 49] = [
     ("POST /ladders/{id}/delete", "DELETE /api/v1/ladders/{id}"),
     ("POST /endpoints", "POST /api/v1/webhook-endpoints"),
     ("POST /endpoints/{id}/test", "POST /api/v1/webhook-endpoints/{id}/test"),
+    ("POST /endpoints/{id}", "PUT /api/v1/webhook-endpoints/{id}"),
+    ("POST /endpoints/{id}/active", "PUT /api/v1/webhook-endpoints/{id}/active"),
+    ("POST /endpoints/{id}/secret", "POST /api/v1/webhook-endpoints/{id}/secret"),
     ("POST /endpoints/{id}/delete", "DELETE /api/v1/webhook-endpoints/{id}"),
     (
         "POST /endpoints/{id}/deliveries/{effect}/replay",

@@ -1,5 +1,7 @@
 //! What leaves the house besides calls to endpoints: e-mail's server, and the sign of life.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use songhe_incidents::{MailSettings, MailTls};
 
@@ -31,6 +33,8 @@ pub struct Mail {
     pub password: String,
     /// The address that messages come from.
     pub from: Option<String>,
+    /// PEM file of the authority that signs its certificate; without one, a public authority does.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for Mail {
@@ -42,6 +46,7 @@ impl Default for Mail {
             username: String::new(),
             password: String::new(),
             from: None,
+            ca_file: None,
         }
     }
 }
@@ -56,7 +61,7 @@ impl Mail {
             TlsMode::None => MailTls::None,
         };
         let (username, password) = (self.username.clone(), self.password.clone());
-        Some(MailSettings { host, port: self.port, tls, username, password, from })
+        Some(MailSettings { host, port: self.port, tls, username, password, from, ca_file: self.ca_file.clone() })
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -75,6 +80,13 @@ impl Mail {
         }
         if !self.username.is_empty() && self.password.is_empty() {
             return wrong("mail.username is given without mail.password.");
+        }
+        if let Some(file) = &self.ca_file
+            && let Err(why) = songhe_incidents::mail::encryption(host, Some(file))
+        {
+            return wrong(format!(
+                "mail.ca_file: {why}. Give the certificate of the authority that signed the mail server's, or remove the key."
+            ));
         }
         Ok(())
     }
@@ -139,7 +151,25 @@ mod tests {
         }
         let named = "[mail]\nhost = \"mail.example\"\nfrom = \"a@b.example\"\nusername = \"u\"";
         assert!(refused(named).contains("mail.password"));
+        let foreign = "[mail]\nhost = \"mail.example\"\nfrom = \"a@b.example\"\nca_file = \"/no/such/file\"";
+        assert!(refused(foreign).contains("mail.ca_file: /no/such/file cannot be read"));
         assert!(Config::default().mail.settings().is_none());
+    }
+
+    #[test]
+    fn the_authority_of_a_mail_server_within_the_house_is_read_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = crate::tls::make_local(&["mail.example".into()]).unwrap();
+        let (good, bad) = (folder.path().join("ca.pem"), folder.path().join("key.pem"));
+        std::fs::write(&good, &made.authority).unwrap();
+        std::fs::write(&bad, &made.key).unwrap();
+        let with = |file: &std::path::Path| {
+            let file = file.display();
+            format!("[mail]\nhost = \"mail.example\"\nfrom = \"a@b.example\"\nca_file = \"{file}\"")
+        };
+        let config = Config::parse(&with(&good), std::iter::empty()).unwrap();
+        assert_eq!(config.mail.settings().unwrap().ca_file, Some(good));
+        assert!(refused(&with(&bad)).contains("holds no certificate"));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use songhe_testkit::{Browser, Screen, is_long_profile};
+use serde_json::json;
+use songhe_testkit::{Browser, Raw, RawPeer, Screen, is_long_profile};
 
 use crate::pages::{PAGES, console_faults, faults, light};
-use crate::stage::{CALLER, SECOND_CALLER, SOON, Stage, sign_in, streams};
+use crate::stage::{CALLER, CALLER_PLACE, SECOND_CALLER, SOON, Stage, sign_in, streams};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_screen_is_sound_in_chinese() {
@@ -27,7 +28,7 @@ async fn every_screen_is_sound(language: &str, night: bool) {
     look(&browser, "sign-in", night, &mut report).await;
     furnish(&stage).await;
     let token = stage.token("manager").await;
-    stage.incident_at(&token, crate::stage::CALLER_PLACE).await;
+    stage.incident_at(&token, CALLER_PLACE).await;
     let mut who = "";
     for page in &PAGES {
         if page.who != who {
@@ -59,6 +60,24 @@ pub async fn furnish(stage: &Stage) {
     stage.publish("DEMO-H01-BED", "telemetry", &reading("heart_rate", 999.0, "/min")).await;
     // What no adapter understands is kept for whoever looks after the devices.
     stage.publish(CALLER, "event", "no json").await;
+    channel(stage).await;
+}
+
+/// A way out of the house with a message whose answer was lost.
+async fn channel(stage: &Stage) {
+    let token = stage.token("manager").await;
+    let incident = stage.incident_at(&token, CALLER_PLACE).await;
+    let facility = &incident["facility_id"];
+    let peer = RawPeer::start(Raw::Bytes(Vec::new()));
+    // For supervisors alone, so that no call of the tests goes there.
+    let new = json!({
+        "facility": facility, "kind": "sms", "target": "street_centre", "name": "短信平台", "recipients": ["010 0000 0000"],
+        "url": peer.url("/sms"),
+        "provider": { "headers": { "Authorization": "Bearer k" }, "body": "{\"to\":\"{phone}\",\"m\":\"{text}\"}" },
+    });
+    let made = stage.send_json(&token, "/api/v1/webhook-endpoints", &new).await;
+    let id = made["id"].as_str().unwrap_or_else(|| panic!("{made}"));
+    stage.post(&token, &format!("/api/v1/webhook-endpoints/{id}/test")).await;
 }
 
 async fn look(browser: &Browser, name: &str, night: bool, report: &mut String) {

@@ -5,7 +5,8 @@ use songhe_testkit::{Browser, Screen};
 
 use crate::stage::{SOON, Stage, ask};
 
-/// A page by a name for messages and pictures, and its address; `{…}` stands for the first link of that kind.
+/// A page by a name for messages and pictures, and its address; `{…}` stands for the first link of that kind, with what
+/// follows `link` behind it.
 pub struct Page {
     pub name: &'static str,
     path: &'static str,
@@ -18,7 +19,7 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 33] = [
+pub const PAGES: [Page; 35] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
@@ -47,6 +48,8 @@ pub const PAGES: [Page; 33] = [
     page("rosters", "/rosters", "manager"),
     page("staff", "/staff", "manager"),
     page("endpoints", "/endpoints", "manager"),
+    page("endpoint", "{link}/endpoints", "manager"),
+    page("endpoint-edit", "{link/edit}/endpoints", "manager"),
     page("message-templates", "/message-templates", "manager"),
     page("home-admin", "/", "admin"),
     page("system", "/system", "admin"),
@@ -59,12 +62,14 @@ impl Page {
     pub async fn open(&self, browser: &Browser, stage: &Stage, token: &str) {
         let path = match self.path.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
             None => self.path.to_owned(),
-            Some(("link", list)) => {
+            Some((link, list)) if link.starts_with("link") => {
                 browser.goto(&stage.url(list)).await.unwrap();
                 let script = format!(
                     "return document.querySelector(\"main a[href^='{list}/']:not([href$='/new'])\")?.getAttribute('href')"
                 );
-                ask(browser, &script).await.as_str().unwrap_or_else(|| panic!("no link on {list}")).to_owned()
+                let found = ask(browser, &script).await;
+                let found = found.as_str().unwrap_or_else(|| panic!("no link on {list}"));
+                format!("{found}{}", link.trim_start_matches("link"))
             }
             Some((api, folder)) => {
                 let list = stage.get(token, api).await;

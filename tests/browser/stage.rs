@@ -115,8 +115,12 @@ impl Stage {
     }
 
     pub async fn post(&self, token: &str, path: &str) -> Value {
+        self.send_json(token, path, &json!({})).await
+    }
+
+    pub async fn send_json(&self, token: &str, path: &str, body: &Value) -> Value {
         let request = songhe_testkit::http::client().post(self.url(path)).bearer_auth(token);
-        request.json(&json!({})).send().await.unwrap().json().await.unwrap()
+        request.json(body).send().await.unwrap().json().await.unwrap()
     }
 
     /// The open incident of this device, once it is there.

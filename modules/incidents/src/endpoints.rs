@@ -134,6 +134,21 @@ pub struct NewEndpoint {
     pub provider: Provider,
 }
 
+impl NewEndpoint {
+    pub(crate) fn stored_url(&self) -> &str {
+        if self.kind == EndpointKind::Email { "" } else { self.url.trim() }
+    }
+
+    pub(crate) fn stored_settings(&self) -> Result<String> {
+        if self.kind.is_by_phone() { Ok(serde_json::to_string(&self.provider)?) } else { Ok("{}".to_owned()) }
+    }
+
+    pub(crate) fn stored_recipients(&self) -> Result<String> {
+        let recipients: Vec<&str> = self.recipients.iter().map(|one| one.trim()).collect();
+        Ok(serde_json::to_string(&recipients)?)
+    }
+}
+
 pub fn of_facility(db: &mut Db, facility: FacilityId) -> Result<Vec<Endpoint>> {
     Ok(webhook_endpoint::table
         .filter(webhook_endpoint::facility_id.eq(facility.0))
@@ -159,21 +174,18 @@ pub fn create(tx: &mut Tx<'_>, new: &NewEndpoint) -> Result<EndpointId> {
     check(new)?;
     let id = EndpointId(tx.next_id());
     let now = tx.now();
-    let recipients: Vec<&str> = new.recipients.iter().map(|one| one.trim()).collect();
-    let settings = if new.kind.is_by_phone() { serde_json::to_string(&new.provider)? } else { "{}".to_owned() };
-    let url = if new.kind == EndpointKind::Email { "" } else { new.url.trim() };
     diesel::insert_into(webhook_endpoint::table)
         .values((
             (webhook_endpoint::id.eq(id.0), webhook_endpoint::facility_id.eq(new.facility.0)),
             webhook_endpoint::target.eq(new.target.map_or("any", Target::as_str)),
             webhook_endpoint::name.eq(new.name.trim()),
-            webhook_endpoint::url.eq(url),
+            webhook_endpoint::url.eq(new.stored_url()),
             webhook_endpoint::secret.eq(new.secret.trim()),
             webhook_endpoint::active.eq(true),
             webhook_endpoint::created_at.eq(now),
             webhook_endpoint::kind.eq(new.kind.as_str()),
-            webhook_endpoint::settings.eq(settings),
-            webhook_endpoint::recipients.eq(serde_json::to_string(&recipients)?),
+            webhook_endpoint::settings.eq(new.stored_settings()?),
+            webhook_endpoint::recipients.eq(new.stored_recipients()?),
             webhook_endpoint::locale.eq(new.locale.as_str()),
             webhook_endpoint::follow.eq(new.follow),
         ))
@@ -205,7 +217,7 @@ pub(crate) fn test_number(endpoint: &Endpoint, given: Option<&str>) -> Result<St
     }
 }
 
-fn check(new: &NewEndpoint) -> Result<()> {
+pub(crate) fn check(new: &NewEndpoint) -> Result<()> {
     let mut wrong = Vec::new();
     wrong.extend(check_name("name", &new.name, MAX_NAME_CHARS).err());
     if new.secret.chars().count() > MAX_SECRET_CHARS {

@@ -9,8 +9,8 @@
 //! - `lists`, `resource`: incidents as lists and as the API shows them; `api`, `pages`, [`home`],
 //!   [`panels`]: what is seen
 //! - [`presence`]: which boards can be heard
-//! - [`endpoints`]: the ways out; [`telling`]: messages on their way; [`wording`]: their words; `sender`: who sends them, by
-//!   [`webhook`], `robot`, `provider` and [`mail`]
+//! - [`endpoints`], [`endpoint_change`]: the ways out; [`telling`]: messages on their way; [`wording`]: their words;
+//!   `sender`: who sends them, by [`webhook`], `robot`, `provider` and [`mail`]; `reasons`: why one was not delivered
 //! - [`module`]: how the server sees all this
 //!
 //! It must never know a scenario, and never close an incident by itself.
@@ -19,6 +19,7 @@ pub mod act;
 mod api;
 mod climb;
 pub mod coverage;
+pub mod endpoint_change;
 pub mod endpoints;
 pub mod figures;
 mod gaps_check;
@@ -33,6 +34,7 @@ pub mod panels;
 pub mod presence;
 mod provider;
 mod reach;
+mod reasons;
 pub mod report;
 mod resource;
 mod robot;

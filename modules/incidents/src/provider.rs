@@ -120,20 +120,26 @@ pub(crate) fn check(url: &str, provider: &Provider) -> Vec<FieldError> {
     wrong
 }
 
-/// What an answer says. A provider that answers that it did not take the message has decided.
-pub(crate) fn judge(provider: &Provider, status: u16, answer: &str) -> Sent {
+/// Whether a provider is told a message's id, by which it can tell a repeat.
+pub(crate) fn tells_id(url: &str, provider: &Provider) -> bool {
+    url.contains("{id}") || (provider.method != Method::Get && provider.body.contains("{id}"))
+}
+
+/// What an answer says; `None`: where a field decides, that it is no JSON, or half of it. A provider that answers that it
+/// did not take the message has decided.
+pub(crate) fn judge(provider: &Provider, status: u16, answer: &str) -> Option<Sent> {
     let right = provider.ok_status.map_or((200..300).contains(&status), |wanted| wanted == status);
     if !right {
-        return match judge_status(status, answer) {
+        return Some(match judge_status(status, answer) {
             // Another success than the one that counts.
             Sent::Delivered => Sent::Refused(format!("{status} {}", clipped(answer))),
             failure => failure,
-        };
+        });
     }
     if provider.ok_field.is_empty() {
-        return Sent::Delivered;
+        return Some(Sent::Delivered);
     }
-    let whole: Value = serde_json::from_str(answer).unwrap_or_default();
+    let whole: Value = serde_json::from_str(answer).ok()?;
     let found = provider.ok_field.split('.').try_fold(&whole, |value, name| match value {
         Value::Array(list) => list.get(name.parse::<usize>().ok()?),
         other => other.get(name),
@@ -143,11 +149,11 @@ pub(crate) fn judge(provider: &Provider, status: u16, answer: &str) -> Sent {
         Some(Value::Null) | None => None,
         Some(other) => Some(other.to_string()),
     };
-    if text.as_deref() == Some(provider.ok_value.as_str()) {
+    Some(if text.as_deref() == Some(provider.ok_value.as_str()) {
         Sent::Delivered
     } else {
         Sent::Refused(format!("{} ≠ {}: {}", provider.ok_field, provider.ok_value, clipped(answer)))
-    }
+    })
 }
 
 #[cfg(test)]
@@ -195,21 +201,22 @@ mod tests {
     #[test]
     fn success_is_what_the_settings_call_so() {
         let plain = provider("");
-        assert_eq!(judge(&plain, 204, ""), Sent::Delivered);
-        assert!(matches!(judge(&plain, 503, "busy"), Sent::TryAgain(why) if why.contains("busy")));
-        assert!(matches!(judge(&plain, 401, ""), Sent::Refused(_)));
+        assert_eq!(judge(&plain, 204, ""), Some(Sent::Delivered));
+        assert!(matches!(judge(&plain, 503, "busy"), Some(Sent::TryAgain(why)) if why.contains("busy")));
+        assert!(matches!(judge(&plain, 401, ""), Some(Sent::Refused(_))));
         let strict = Provider {
             ok_status: Some(200),
             ok_field: "Response.0.Code".into(),
             ok_value: "Ok".into(),
             ..Provider::default()
         };
-        assert_eq!(judge(&strict, 200, r#"{"Response":[{"Code":"Ok"}]}"#), Sent::Delivered);
+        assert_eq!(judge(&strict, 200, r#"{"Response":[{"Code":"Ok"}]}"#), Some(Sent::Delivered));
         assert!(
-            matches!(judge(&strict, 200, r#"{"Response":[{"Code":"Limit"}]}"#), Sent::Refused(why) if why.contains("Limit"))
+            matches!(judge(&strict, 200, r#"{"Response":[{"Code":"Limit"}]}"#), Some(Sent::Refused(why)) if why.contains("Limit"))
         );
-        assert!(matches!(judge(&strict, 202, ""), Sent::Refused(_)));
+        assert!(matches!(judge(&strict, 202, ""), Some(Sent::Refused(_))));
         let number = Provider { ok_field: "code".into(), ok_value: "0".into(), ..Provider::default() };
-        assert_eq!(judge(&number, 200, r#"{"code":0}"#), Sent::Delivered);
+        assert_eq!(judge(&number, 200, r#"{"code":0}"#), Some(Sent::Delivered));
+        assert_eq!((judge(&number, 200, "<html>"), judge(&number, 200, r#"{"code":"#)), (None, None));
     }
 }

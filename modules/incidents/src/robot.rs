@@ -64,19 +64,18 @@ pub(crate) fn request(
     Ok((url, body))
 }
 
-/// What the body of a 2xx answer says.
-pub(crate) fn judge(body: &str) -> Sent {
+/// What the body of a 2xx answer says; `None`: it is no robot's answer, or half of one.
+pub(crate) fn judge(body: &str) -> Option<Sent> {
     let answer: Value = serde_json::from_str(body).unwrap_or_default();
     let code = ["errcode", "code", "StatusCode"].iter().find_map(|name| answer.get(name)?.as_i64());
     let text = ["errmsg", "msg", "StatusMessage"].iter().find_map(|name| answer.get(name)?.as_str());
-    match code {
-        Some(0) => Sent::Delivered,
-        Some(code) => {
-            let why = super::sender::clipped(&format!("{code} {}", text.unwrap_or_default()));
-            if FINAL.contains(&code) { Sent::Refused(why) } else { Sent::TryAgain(why) }
-        }
-        None => Sent::TryAgain(format!("the answer is no robot's: {}", super::sender::clipped(body))),
-    }
+    let code = code?;
+    let why = super::sender::clipped(&format!("{code} {}", text.unwrap_or_default()));
+    Some(match code {
+        0 => Sent::Delivered,
+        code if FINAL.contains(&code) => Sent::Refused(why),
+        _ => Sent::TryAgain(why),
+    })
 }
 
 #[cfg(test)]
@@ -108,14 +107,15 @@ mod tests {
     #[test]
     fn two_hundred_with_a_code_is_a_failure() {
         for good in [r#"{"errcode":0,"errmsg":"ok"}"#, r#"{"code":0,"msg":"success"}"#, r#"{"StatusCode":0}"#] {
-            assert_eq!(judge(good), Sent::Delivered, "{good}");
+            assert_eq!(judge(good), Some(Sent::Delivered), "{good}");
         }
         assert_eq!(
             judge(r#"{"errcode":310000,"errmsg":"sign not match"}"#),
-            Sent::Refused("310000 sign not match".into())
+            Some(Sent::Refused("310000 sign not match".into()))
         );
-        assert_eq!(judge(r#"{"code":19021,"msg":"sign match fail"}"#), Sent::Refused("19021 sign match fail".into()));
-        assert_eq!(judge(r#"{"errcode":45009,"errmsg":"freq"}"#), Sent::TryAgain("45009 freq".into()));
-        assert!(matches!(judge("<html>"), Sent::TryAgain(why) if why.contains("<html>")));
+        let refused = Sent::Refused("19021 sign match fail".into());
+        assert_eq!(judge(r#"{"code":19021,"msg":"sign match fail"}"#), Some(refused));
+        assert_eq!(judge(r#"{"errcode":45009,"errmsg":"freq"}"#), Some(Sent::TryAgain("45009 freq".into())));
+        assert_eq!((judge("<html>"), judge(r#"{"errcode":0,"#)), (None, None));
     }
 }

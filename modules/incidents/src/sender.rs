@@ -8,19 +8,23 @@ use serde::Deserialize;
 use serde_json::Value;
 use songhe_kernel::effects::{Effect, EffectSender, SendFuture, Sent};
 use songhe_kernel::i18n::I18n;
-use songhe_kernel::{Database, Db, Error, Result, pages};
+use songhe_kernel::schema::effect as effect_table;
+use songhe_kernel::{Database, Db, EffectId, Error, Result, Text, pages};
 use songhe_registry as registry;
 
 use crate::endpoints::{self, Endpoint};
 use crate::mail::{MailSettings, Mailer};
 use crate::model::{EndpointId, EndpointKind};
 use crate::provider::{self, Values};
+use crate::reasons::{self, DOUBT, GIVEN_UP};
 use crate::schema::webhook_endpoint;
 use crate::wording::{self, Setting};
 use crate::{robot, telling, webhook};
 
 /// A peer that takes longer has failed; the ladder does not wait for it.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Of which so much for the connection: one that is not made has surely delivered nothing.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// More of an answer is not looked at, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 /// Characters of an answer that are kept with a failure.
@@ -48,7 +52,8 @@ impl Sender {
     /// `Internal` when no TLS client can be made, or the mail server cannot be one.
     pub fn new(db: Database, mail: Option<&MailSettings>) -> Result<Arc<Self>> {
         let client = || {
-            reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).user_agent("Songhe")
+            let bounded = reqwest::Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
+            bounded.redirect(reqwest::redirect::Policy::none()).user_agent("Songhe")
         };
         let away = client().build().map_err(Error::internal)?;
         let here = client().no_proxy().build().map_err(Error::internal)?;
@@ -79,9 +84,11 @@ struct Way {
     kind: EndpointKind,
     secret: String,
     setting: Setting,
+    /// The attempt before was in doubt.
+    doubted: bool,
 }
 
-fn look_up(db: &mut Db, id: EndpointId, payload: &Value) -> Result<Option<Way>> {
+fn look_up(db: &mut Db, id: EndpointId, payload: &Value, of: EffectId) -> Result<Option<Way>> {
     let found: Option<(Endpoint, String)> = webhook_endpoint::table
         .find(id.0)
         .filter(webhook_endpoint::active.eq(true))
@@ -92,7 +99,11 @@ fn look_up(db: &mut Db, id: EndpointId, payload: &Value) -> Result<Option<Way>> 
     let facility = registry::facility(db, endpoint.facility_id)?.ok_or(Error::NotFound)?;
     let template = wording::own(db, endpoint.facility_id, endpoint.locale(), wording::occasion_of(payload))?;
     let setting = Setting { zone: facility.tz()?, facility: facility.name, template };
-    Ok(Some(Way { kind: endpoint.kind()?, endpoint, secret, setting }))
+    let last: Option<(i32, Option<String>)> =
+        effect_table::table.find(of.0).select((effect_table::attempts, effect_table::error)).first(db).optional()?;
+    // Sent again by hand, a message begins anew: what was said before is no attempt of this time.
+    let doubted = last.is_some_and(|(attempts, error)| attempts > 0 && error.as_deref().is_some_and(reasons::in_doubt));
+    Ok(Some(Way { kind: endpoint.kind()?, endpoint, secret, setting, doubted }))
 }
 
 impl Out {
@@ -116,8 +127,8 @@ impl Out {
         let to: To = serde_json::from_str(&effect.target)?;
         let payload: Value = serde_json::from_str(&effect.payload)?;
         let found = {
-            let payload = payload.clone();
-            self.db.read(move |db| look_up(db, to.endpoint, &payload)).await?
+            let (payload, id) = (payload.clone(), effect.id);
+            self.db.read(move |db| look_up(db, to.endpoint, &payload, id)).await?
         };
         let Some(way) = found else {
             return Ok(Sent::Refused("the endpoint was removed or switched off".into()));
@@ -128,11 +139,19 @@ impl Out {
         let text = wording::render(self.words()?, way.endpoint.locale(), &payload, &way.setting);
         match way.kind {
             EndpointKind::Email => self.mail(effect, &way, &text).await,
-            EndpointKind::Sms | EndpointKind::Voice => self.provider(effect, &way, &payload, &text).await,
+            EndpointKind::Sms | EndpointKind::Voice => self.provider(effect, &way, &payload, text).await,
             _ => self.robot(effect, &way, &text).await,
         }
     }
 
+    /// The words with the message's number, so that whoever reads it twice knows: these peers have no way to tell a repeat.
+    fn numbered(&self, effect: &Effect, way: &Way, text: &str) -> Result<String> {
+        let key = if effect.attempts > 0 { "outgoing-number-again" } else { "outgoing-number" };
+        let number = Text::key(key).arg("number", telling::number(effect.id));
+        Ok(format!("{text}{}", self.words()?.say(way.endpoint.locale(), &number)))
+    }
+
+    /// The receiver knows a repeat by the id: what is in doubt is simply sent again.
     async fn signed(&self, effect: &Effect, way: &Way) -> Result<Sent> {
         let unix_s = self.db.clock().now().unix_ms() / 1000;
         let url = way.endpoint.url.as_str();
@@ -142,30 +161,35 @@ impl Out {
             .header("Content-Type", "application/json")
             .header("Songhe-Signature", webhook::signature(&way.secret, unix_s, &effect.payload)?)
             .body(effect.payload.clone());
-        Ok(exchange(request, effect).await.map_or_else(|failed| failed, |(status, _)| judge_status(status, "")))
+        Ok(match exchange(request, effect).await {
+            Ok((status, _)) => judge_status(status, ""),
+            Err(Lost { why, .. }) => Sent::TryAgain(why),
+        })
     }
 
     async fn robot(&self, effect: &Effect, way: &Way, text: &str) -> Result<Sent> {
         let now = self.db.clock().now().unix_ms();
-        let (url, body) = robot::request(way.kind, &way.endpoint.url, &way.secret, text, now)?;
+        let text = self.numbered(effect, way, text)?;
+        let (url, body) = robot::request(way.kind, &way.endpoint.url, &way.secret, &text, now)?;
         let request = self.client(url.as_str()).post(url).json(&body);
-        Ok(match exchange(request, effect).await {
-            Err(failed) => failed,
-            Ok((status, answer)) => match judge_status(status, &answer) {
-                Sent::Delivered => robot::judge(&answer),
-                failed => failed,
-            },
-        })
+        let answer = exchange(request, effect).await;
+        Ok(judged(way, answer, |status, answer| match judge_status(status, answer) {
+            Sent::Delivered => robot::judge(answer),
+            failed => Some(failed),
+        }))
     }
 
-    async fn provider(&self, effect: &Effect, way: &Way, payload: &Value, text: &str) -> Result<Sent> {
+    async fn provider(&self, effect: &Effect, way: &Way, payload: &Value, text: String) -> Result<Sent> {
         let Some(phone) = payload["phone"].as_str() else {
             return Ok(Sent::Refused("the message has no number".into()));
         };
         let (settings, id) = (way.endpoint.provider()?, effect.id.to_string());
         // Providers take digits; people write marks between them.
         let digits: String = phone.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
-        let values = Values { phone: &digits, text, id: &id };
+        // A voice that reads a number aloud helps nobody.
+        let plain = way.kind == EndpointKind::Voice || provider::tells_id(&way.endpoint.url, &settings);
+        let text = if plain { text } else { self.numbered(effect, way, &text)? };
+        let values = Values { phone: &digits, text: &text, id: &id };
         let url = provider::url(&way.endpoint.url, values);
         let method = match settings.method {
             endpoints::Method::Get => reqwest::Method::GET,
@@ -179,10 +203,8 @@ impl Out {
         for (name, value) in &settings.headers {
             request = request.header(name, value);
         }
-        Ok(match exchange(request, effect).await {
-            Err(failed) => failed,
-            Ok((status, answer)) => provider::judge(&settings, status, &answer),
-        })
+        let answer = exchange(request, effect).await;
+        Ok(judged(way, answer, |status, answer| provider::judge(&settings, status, answer)))
     }
 
     async fn mail(&self, effect: &Effect, way: &Way, text: &str) -> Result<Sent> {
@@ -193,10 +215,41 @@ impl Out {
     }
 }
 
+/// There was no answer.
+struct Lost {
+    why: String,
+    /// The request was sent: the peer may have taken it.
+    in_doubt: bool,
+}
+
+/// What comes of an attempt at a peer that cannot tell a repeat. A message whose answer was lost is sent once more, since
+/// twice is better than not at all; if that is in doubt as well, it is over: a phone must not ring for ever because a
+/// provider is slow to answer. The ladder has passed the rung meanwhile, and comes back to it.
+fn judged(
+    way: &Way,
+    answer: std::result::Result<(u16, String), Lost>,
+    judge: impl Fn(u16, &str) -> Option<Sent>,
+) -> Sent {
+    let why = match answer {
+        Err(Lost { why, in_doubt: false }) => return Sent::TryAgain(why),
+        Err(Lost { why, in_doubt: true }) => why,
+        // A gateway before the peer gave up on it.
+        Ok((status @ (502 | 504), _)) => format!("answered {status}"),
+        Ok((status, answer)) => match judge(status, &answer) {
+            Some(sent) => return sent,
+            None => format!("answered {status} with what cannot be read: {}", clipped(&answer)),
+        },
+    };
+    if way.doubted { Sent::Refused(format!("{DOUBT}{GIVEN_UP}{why}")) } else { Sent::TryAgain(format!("{DOUBT}{why}")) }
+}
+
 /// Sends a request under the effect's id; status and the beginning of the answer, or that there was none.
-async fn exchange(request: reqwest::RequestBuilder, effect: &Effect) -> std::result::Result<(u16, String), Sent> {
+async fn exchange(request: reqwest::RequestBuilder, effect: &Effect) -> std::result::Result<(u16, String), Lost> {
     // The error's text may repeat the URL with a token in it.
-    let failed = |error: reqwest::Error| Sent::TryAgain(with_causes(&error.without_url()));
+    let failed = |error: reqwest::Error| {
+        let in_doubt = !error.is_connect() && !error.is_builder();
+        Lost { why: with_causes(&error.without_url()), in_doubt }
+    };
     let mut answer = request.header("Idempotency-Key", effect.id.to_string()).send().await.map_err(failed)?;
     let status = answer.status().as_u16();
     let mut body = Vec::new();
@@ -220,6 +273,7 @@ pub(crate) fn judge_status(status: u16, answer: &str) -> Sent {
     };
     match status {
         200..=299 => Sent::Delivered,
+        300..=399 => Sent::TryAgain(format!("answered {words}; redirects are not followed")),
         400..=499 if !matches!(status, 408 | 429) => Sent::Refused(why),
         _ => Sent::TryAgain(why),
     }

@@ -18,7 +18,7 @@ use crate::model::{EndpointId, IncidentId, Occasion, Row, Target};
 use crate::reach::{Person, Way};
 use crate::schema::webhook_endpoint;
 use crate::story::{self, Fact};
-use crate::{MODULE, endpoints, lists, webhook};
+use crate::{MODULE, endpoints, lists, reasons, webhook};
 
 /// Effect kind of all messages to endpoints.
 pub(crate) const KIND: &str = "webhook";
@@ -79,6 +79,14 @@ pub(crate) fn call(
         enqueue(tx, row.id.to_string(), row.facility_id, to, with(phone), VALID_S)?;
     }
     Ok(first)
+}
+
+/// The number of a message for people, four digits and letters: different for those of one day, the same at each attempt.
+pub(crate) fn number(id: EffectId) -> String {
+    // Ids of one time differ in few places: a multiplicative hash (Knuth, by the golden ratio) spreads them over 20 bits.
+    let spread = id.0.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 44;
+    let digits = songhe_kernel::ids::encode("n", spread.cast_signed()).to_uppercase();
+    digits.get(digits.len() - 4..).unwrap_or_default().to_owned()
 }
 
 /// The message by which a rung knows this one.
@@ -229,6 +237,10 @@ pub struct Delivery {
     pub phone: Option<String>,
     /// The incident it is about; `null`: a test.
     pub incident: Option<IncidentId>,
+    /// As the texts of robots and of text messages end: whoever reads it twice has one message.
+    pub number: String,
+    /// The answer of the last attempt was lost after the peer had the message: it may have taken it.
+    pub in_doubt: bool,
     #[serde(skip)]
     pub(crate) first: EffectId,
 }
@@ -253,6 +265,8 @@ fn delivery(row: Columns) -> Delivery {
         occasion: crate::wording::occasion_of(&payload),
         phone: payload["phone"].as_str().map(str::to_owned),
         incident: subject.parse().ok(),
+        number: number(effect_id),
+        in_doubt: status != "delivered" && attempts > 0 && error.as_deref().is_some_and(reasons::in_doubt),
         effect_id,
         status,
         attempts,

@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, ApiDoc, Ctx, List, Route};
 use songhe_kernel::i18n::Locale;
-use songhe_kernel::{Error, FacilityId, Moment, Result, Text};
+use songhe_kernel::{Db, Error, FacilityId, Moment, Result, Text};
 use songhe_registry as registry;
 
 use super::ladders::FacilityQuery;
-use crate::endpoints::{self, Endpoint, NewEndpoint, Provider};
+use crate::endpoints::{self, Endpoint, Format, Method, NewEndpoint, Provider};
 use crate::model::{EndpointId, EndpointKind, Target};
 use crate::module::{LADDERS_READ, LADDERS_WRITE};
 use crate::telling::{self, Delivery, Fate, fates};
@@ -53,7 +53,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// Where a facility's calls go.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Endpoint")]
-struct EndpointView {
+pub(super) struct EndpointView {
     id: EndpointId,
     facility: FacilityId,
     kind: EndpointKind,
@@ -69,6 +69,8 @@ struct EndpointView {
     /// Whether whom it called is told as well that somebody has answered.
     follow: bool,
     active: bool,
+    /// How its provider is spoken to, without what opens it; `null` for other kinds than `sms` and `voice`.
+    provider: Option<ProviderView>,
     /// When the last message was delivered.
     delivered_at: Option<Moment>,
     /// When the last attempt failed, and why.
@@ -78,13 +80,43 @@ struct EndpointView {
     pending: usize,
 }
 
+/// Header values and body are never shown.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ProviderView {
+    method: Method,
+    header_names: Vec<String>,
+    format: Format,
+    ok_status: Option<u16>,
+    ok_field: String,
+    ok_value: String,
+}
+
+impl ProviderView {
+    fn of(provider: Provider) -> Self {
+        let Provider { method, headers, format, ok_status, ok_field, ok_value, .. } = provider;
+        Self { method, header_names: headers.into_keys().collect(), format, ok_status, ok_field, ok_value }
+    }
+}
+
+/// One endpoint as it is now, with how its messages fare.
+pub(super) async fn view(ctx: &Ctx, id: EndpointId) -> Result<EndpointView> {
+    let read = move |db: &mut Db| {
+        let mut fate = Fate::default();
+        telling::of_endpoint(db, id)?.iter().for_each(|one| fate.add(one));
+        EndpointView::of(endpoints::endpoint(db, id)?, fate)
+    };
+    ctx.app().db.read(read).await
+}
+
 impl EndpointView {
     fn of(endpoint: Endpoint, fate: Fate) -> Result<Self> {
         let (failed_at, failure) = fate.last_failure.map_or((None, None), |(at, why)| (Some(at), why));
+        let kind = endpoint.kind()?;
         Ok(Self {
             id: endpoint.id,
             facility: endpoint.facility_id,
-            kind: endpoint.kind()?,
+            kind,
+            provider: if kind.is_by_phone() { Some(ProviderView::of(endpoint.provider()?)) } else { None },
             target: Target::parse(&endpoint.target),
             url: endpoint.shown_url(),
             recipients: endpoint.recipients()?,

@@ -11,6 +11,7 @@ use super::story_lines::state_of;
 use crate::endpoints;
 use crate::model::{EndpointId, IncidentId};
 use crate::module::{INCIDENTS_ACT, LADDERS_READ, LADDERS_WRITE};
+use crate::reasons;
 use crate::telling::{self, Delivery, Subject};
 
 /// Messages listed, newest first.
@@ -41,6 +42,12 @@ struct Page {
     follow: bool,
     by_phone: bool,
     can_edit: bool,
+    /// It was just changed.
+    saved: bool,
+    /// Its new key, here and nowhere else.
+    secret: Option<String>,
+    /// The form came a second time: the key was shown.
+    secret_shown: bool,
     /// What came back from the test that was just sent.
     test: Option<Line>,
     items: Vec<Line>,
@@ -61,12 +68,18 @@ struct Line {
     attempts: i32,
     next_at: Option<Moment>,
     error: Option<String>,
+    /// The same in words.
+    why: Option<String>,
+    number: String,
     again: bool,
 }
 
 impl Line {
     fn of(ctx: &Ctx, one: Delivery) -> Self {
+        let error = one.error.as_deref().filter(|_| one.status != "delivered");
         Self {
+            why: reasons::explain(ctx, error),
+            error: error.map(|error| reasons::without_mark(error).to_owned()),
             id: one.effect_id,
             occasion: ctx.say(&Text::key(one.occasion.text_key())),
             incident: one.incident,
@@ -76,7 +89,7 @@ impl Line {
             attempts: one.attempts,
             next_at: (one.status == "queued").then_some(one.next_at),
             again: one.may_be_sent_again(),
-            error: one.error.filter(|_| one.status != "delivered"),
+            number: one.number,
             phone: one.phone,
         }
     }
@@ -94,17 +107,34 @@ const FIELDS: Fields = &[("phone", "channels-test-phone")];
 #[serde(default)]
 struct Query {
     test: String,
+    saved: String,
 }
 
 async fn page(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    show(&ctx, StatusCode::OK, query.test.parse().ok(), Phone::default(), Vec::new()).await
+    let shown = Shown { test: query.test.parse().ok(), saved: !query.saved.is_empty(), ..Shown::default() };
+    show(&ctx, StatusCode::OK, shown, Phone::default(), Vec::new()).await
+}
+
+/// What was just done.
+#[derive(Default)]
+struct Shown {
+    test: Option<EffectId>,
+    saved: bool,
+    secret: Option<String>,
+    secret_shown: bool,
+}
+
+/// The endpoint with its new key; `None`: it was shown before.
+pub(super) async fn show_secret(ctx: &Ctx, secret: Option<String>) -> Result<HttpResponse> {
+    let shown = Shown { secret_shown: secret.is_none(), secret, ..Shown::default() };
+    show(ctx, StatusCode::OK, shown, Phone::default(), Vec::new()).await
 }
 
 async fn show(
     ctx: &Ctx,
     status: StatusCode,
-    test: Option<EffectId>,
+    shown: Shown,
     form: Phone,
     errors: Vec<FieldError>,
 ) -> Result<HttpResponse> {
@@ -122,7 +152,7 @@ async fn show(
             Ok((endpoint, facility, telling::of_endpoint(db, id)?))
         })
         .await?;
-    let test = all.iter().find(|one| Some(one.effect_id) == test).cloned();
+    let test = all.iter().find(|one| Some(one.effect_id) == shown.test).cloned();
     all.truncate(SHOWN);
     let ctx = ctx.clone().in_zone(facility.tz()?);
     let page = Page {
@@ -138,6 +168,9 @@ async fn show(
         locale: endpoint.locale,
         follow: endpoint.follow,
         can_edit: ctx.caller().facilities(LADDERS_WRITE).contains(endpoint.facility_id),
+        saved: shown.saved,
+        secret: shown.secret,
+        secret_shown: shown.secret_shown,
         test: test.map(|one| Line::of(&ctx, one)),
         items: all.into_iter().map(|one| Line::of(&ctx, one)).collect(),
         form,
@@ -155,7 +188,7 @@ async fn test(ctx: Ctx) -> Result<HttpResponse> {
             telling::outcome(&ctx.app().db, effect).await?;
             ctx.redirect(&format!("/endpoints/{id}?test={effect}"))
         }
-        Err(Error::Invalid(wrong)) => show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, None, form, wrong).await,
+        Err(Error::Invalid(wrong)) => show(&ctx, StatusCode::UNPROCESSABLE_ENTITY, Shown::default(), form, wrong).await,
         Err(error) => Err(error),
     }
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use songhe_kernel::i18n::Locale;
 use songhe_kernel::{FacilityId, FieldError, Text};
 
-use crate::endpoints::{Format, Method, NewEndpoint, Provider};
+use crate::endpoint_change::{Change, ProviderChange};
+use crate::endpoints::{Endpoint, Format, Method, NewEndpoint, Provider};
 use crate::model::{EndpointKind, Target};
 use crate::webhook;
 
@@ -36,6 +37,8 @@ pub(super) struct EndpointForm {
     ok_status: String,
     ok_field: String,
     ok_value: String,
+    /// On a change: the secret and the headers that were kept go.
+    forget: String,
 }
 
 impl Default for EndpointForm {
@@ -58,6 +61,7 @@ impl Default for EndpointForm {
             ok_status: empty(),
             ok_field: empty(),
             ok_value: empty(),
+            forget: empty(),
         }
     }
 }
@@ -97,28 +101,21 @@ impl EndpointForm {
                 refuse(field, "error-choose");
             }
         }
-        let headers = self.read_headers();
+        let (headers, ok_status) = (self.read_headers(), self.read_ok_status());
         if headers.is_none() {
             refuse("headers", "channels-error-header-lines");
         }
-        let status = self.ok_status.trim();
-        let ok_status = status.parse::<u16>().ok();
-        if ok_status.is_none() && !status.is_empty() {
+        if ok_status.is_none() {
             refuse("ok_status", "error-invalid-number");
         }
-        let (Some(kind), Some(facility), Some(locale), Some(headers), true) =
-            (kind, facility, locale, headers, wrong.is_empty())
+        let (Some(kind), Some(facility), Some(locale), Some(headers), Some(ok_status), true) =
+            (kind, facility, locale, headers, ok_status, wrong.is_empty())
         else {
             return Err(wrong);
         };
-        let format = if self.format == "form" { Format::Form } else { Format::Json };
-        let method = match self.method.as_str() {
-            "GET" => Method::Get,
-            "PUT" => Method::Put,
-            _ => Method::Post,
-        };
         let (body, ok_field) = (self.body.clone(), self.ok_field.trim().to_owned());
         let ok_value = self.ok_value.trim().to_owned();
+        let (method, format) = (self.read_method(), self.read_format());
         let recipients = if kind == EndpointKind::Email || kind.is_by_phone() { self.list() } else { Vec::new() };
         Ok(NewEndpoint {
             facility,
@@ -132,6 +129,106 @@ impl EndpointForm {
             follow: !self.follow.is_empty(),
             provider: Provider { method, headers, format, body, ok_status, ok_field, ok_value },
         })
+    }
+
+    /// What there is, as far as it may be shown.
+    ///
+    /// # Errors
+    /// `Internal` when what is stored cannot be read.
+    pub(super) fn of(endpoint: &Endpoint) -> songhe_kernel::Result<Self> {
+        let provider = endpoint.provider()?;
+        let is_webhook = endpoint.kind()? == EndpointKind::Webhook;
+        Ok(Self {
+            kind: endpoint.kind.clone(),
+            name: endpoint.name.clone(),
+            url: if is_webhook { endpoint.url.clone() } else { String::new() },
+            target: endpoint.target.clone(),
+            recipients: endpoint.recipients()?.join("\n"),
+            locale: endpoint.locale.clone(),
+            follow: if endpoint.follow { "yes".into() } else { String::new() },
+            method: match provider.method {
+                Method::Get => "GET".into(),
+                Method::Post => "POST".into(),
+                Method::Put => "PUT".into(),
+            },
+            format: match provider.format {
+                Format::Json => "json".into(),
+                Format::Form => "form".into(),
+            },
+            body: String::new(),
+            ok_status: provider.ok_status.map(|status| status.to_string()).unwrap_or_default(),
+            ok_field: provider.ok_field,
+            ok_value: provider.ok_value,
+            ..Self::default()
+        })
+    }
+
+    /// What becomes of an endpoint of that kind; inputs that are empty and were never shown leave it as it is.
+    ///
+    /// # Errors
+    /// Every input that cannot be read.
+    pub(super) fn change(&self, kind: EndpointKind) -> Result<Change, Vec<FieldError>> {
+        let mut wrong = Vec::new();
+        let mut refuse = |field: &'static str, key: &'static str| wrong.push(FieldError::new(field, Text::key(key)));
+        let (target, locale) = (Target::parse(&self.target), Locale::parse(&self.locale));
+        if target.is_none() && self.target != ANY {
+            refuse("target", "error-choose");
+        }
+        if locale.is_none() {
+            refuse("locale", "error-choose");
+        }
+        let (headers, ok_status) = (self.read_headers(), self.read_ok_status());
+        if headers.is_none() {
+            refuse("headers", "channels-error-header-lines");
+        }
+        if ok_status.is_none() {
+            refuse("ok_status", "error-invalid-number");
+        }
+        let (Some(locale), Some(headers), Some(ok_status), true) = (locale, headers, ok_status, wrong.is_empty())
+        else {
+            return Err(wrong);
+        };
+        let forget = !self.forget.is_empty();
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let provider = ProviderChange {
+            method: self.read_method(),
+            headers: (forget || !headers.is_empty()).then_some(headers),
+            format: self.read_format(),
+            body: Some(self.body.clone()).filter(|body| !body.trim().is_empty()),
+            ok_status,
+            ok_field: self.ok_field.trim().to_owned(),
+            ok_value: self.ok_value.trim().to_owned(),
+        };
+        Ok(Change {
+            target,
+            name: self.name.trim().to_owned(),
+            url: given(&self.url),
+            secret: given(&self.secret).or_else(|| forget.then(String::new)),
+            recipients: if kind == EndpointKind::Email || kind.is_by_phone() { self.list() } else { Vec::new() },
+            locale,
+            follow: !self.follow.is_empty(),
+            provider: kind.is_by_phone().then_some(provider),
+        })
+    }
+
+    fn read_method(&self) -> Method {
+        match self.method.as_str() {
+            "GET" => Method::Get,
+            "PUT" => Method::Put,
+            _ => Method::Post,
+        }
+    }
+
+    fn read_format(&self) -> Format {
+        if self.format == "form" { Format::Form } else { Format::Json }
+    }
+
+    /// `None`: it is no number.
+    fn read_ok_status(&self) -> Option<Option<u16>> {
+        match self.ok_status.trim() {
+            "" => Some(None),
+            status => status.parse().ok().map(Some),
+        }
     }
 
     /// Addresses or numbers, one a line or with commas between them.

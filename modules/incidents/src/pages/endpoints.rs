@@ -12,6 +12,7 @@ use super::endpoint_form::{ANY, EndpointForm, FIELDS};
 use crate::endpoints::{self, Endpoint};
 use crate::model::{EndpointId, EndpointKind, Target};
 use crate::module::{LADDERS_READ, LADDERS_WRITE};
+use crate::reasons;
 use crate::telling::{Fate, fates};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -34,12 +35,36 @@ struct Page {
     form: EndpointForm,
     kinds: Vec<Choice>,
     facilities: Vec<Choice>,
-    targets: Vec<Choice>,
-    locales: Vec<Choice>,
-    methods: Vec<Choice>,
-    formats: Vec<Choice>,
+    #[serde(flatten)]
+    choices: Choices,
     #[serde(flatten)]
     refused: Refused,
+}
+
+/// What an endpoint's form offers, whether it makes one or changes one.
+#[derive(Serialize)]
+pub(super) struct Choices {
+    pub(super) targets: Vec<Choice>,
+    pub(super) locales: Vec<Choice>,
+    pub(super) methods: Vec<Choice>,
+    pub(super) formats: Vec<Choice>,
+}
+
+impl Choices {
+    pub(super) fn of(ctx: &Ctx) -> Self {
+        let say = |key: &'static str| ctx.say(&Text::key(key));
+        let mut targets = vec![Choice::new(ANY, say("incidents-target-any"))];
+        targets.extend(Target::ALL.iter().map(|target| Choice::new(target.as_str(), say(target.text_key()))));
+        Self {
+            targets,
+            locales: locale_choices(ctx),
+            methods: ["POST", "GET", "PUT"].iter().map(|method| Choice::new(method, *method)).collect(),
+            formats: vec![
+                Choice::new("json", say("channels-format-json")),
+                Choice::new("form", say("channels-format-form")),
+            ],
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -54,6 +79,8 @@ struct Item {
     last_ok_at: Option<Moment>,
     last_error_at: Option<Moment>,
     last_error: Option<String>,
+    /// The same in words.
+    last_why: Option<String>,
     pending: usize,
 }
 
@@ -85,7 +112,7 @@ async fn show(
 ) -> Result<HttpResponse> {
     let (read, write) = (ctx.caller().facilities(LADDERS_READ).clone(), ctx.caller().facilities(LADDERS_WRITE).clone());
     let can_edit = !write.is_empty();
-    let (items, facilities) = ctx
+    let (found, facilities) = ctx
         .app()
         .db
         .read(move |db| {
@@ -95,7 +122,7 @@ async fn show(
             for facility in registry::facilities_in(db, &read)? {
                 for endpoint in endpoints::of_facility(db, facility.id)? {
                     let fate = fates.get(&endpoint.id).cloned().unwrap_or_default();
-                    items.push(item(endpoint, &facility.short_name, fate));
+                    items.push((endpoint, facility.short_name.clone(), fate));
                 }
                 if write.contains(facility.id) {
                     choices.push(Choice::new(facility.id.to_string(), facility.name));
@@ -105,11 +132,9 @@ async fn show(
         })
         .await?;
     let say = |key: &'static str| ctx.say(&Text::key(key));
-    let mut targets = vec![Choice::new(ANY, say("incidents-target-any"))];
-    targets.extend(Target::ALL.iter().map(|target| Choice::new(target.as_str(), say(target.text_key()))));
     let page = Page {
         can_edit,
-        items,
+        items: found.into_iter().map(|(endpoint, facility, fate)| item(ctx, endpoint, facility, fate)).collect(),
         shown_before: matches!(made, Made::Before),
         secret: match made {
             Made::Now(secret) => Some(secret),
@@ -118,13 +143,7 @@ async fn show(
         form,
         kinds: EndpointKind::ALL.iter().map(|kind| Choice::new(kind.as_str(), say(kind.text_key()))).collect(),
         facilities,
-        targets,
-        locales: locale_choices(ctx),
-        methods: ["POST", "GET", "PUT"].iter().map(|method| Choice::new(method, *method)).collect(),
-        formats: vec![
-            Choice::new("json", say("channels-format-json")),
-            Choice::new("form", say("channels-format-form")),
-        ],
+        choices: Choices::of(ctx),
         refused: Refused::of(ctx, &FIELDS, &errors),
     };
     ctx.page_with(status, "incidents/endpoints", &page)
@@ -140,7 +159,7 @@ pub(super) fn locale_choices(ctx: &Ctx) -> Vec<Choice> {
     Locale::ALL.into_iter().map(choice).collect()
 }
 
-fn item(endpoint: Endpoint, facility: &str, fate: Fate) -> Item {
+fn item(ctx: &Ctx, endpoint: Endpoint, facility: String, fate: Fate) -> Item {
     let (last_error_at, last_error) = fate.last_failure.map_or((None, None), |(at, why)| (Some(at), why));
     Item {
         id: endpoint.id,
@@ -148,11 +167,12 @@ fn item(endpoint: Endpoint, facility: &str, fate: Fate) -> Item {
         name: endpoint.name,
         kind: endpoint.kind,
         target: endpoint.target,
-        facility: facility.to_owned(),
+        facility,
         enabled: endpoint.active,
         last_ok_at: fate.delivered_at,
         last_error_at,
-        last_error,
+        last_why: reasons::explain(ctx, last_error.as_deref()),
+        last_error: last_error.map(|error| reasons::without_mark(&error).to_owned()),
         pending: fate.pending,
     }
 }

@@ -2,6 +2,7 @@
 
 mod board;
 pub(crate) mod endpoint;
+pub(crate) mod endpoint_edit;
 mod endpoint_form;
 mod endpoints;
 mod ladder_form;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(ladders::routes());
     all.extend(endpoints::routes());
     all.extend(endpoint::routes());
+    all.extend(endpoint_edit::routes());
     all.extend(templates::routes());
     all.extend(tag::routes());
     all

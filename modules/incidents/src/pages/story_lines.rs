@@ -10,6 +10,7 @@ use crate::endpoints;
 use crate::lists::Names;
 use crate::model::{Channel, EndpointId, Entry, Occasion, Reason, Row, RungRow, RungState, Target};
 use crate::reach::{Person, names};
+use crate::reasons;
 use crate::story::Fact;
 use crate::telling::Delivery;
 
@@ -98,8 +99,8 @@ fn words(ctx: &Ctx, fact: &Fact, by: String) -> Words {
             let way = channel.map(|channel| say(channel.text_key())).unwrap_or_default();
             line("sending", "", "send", people(target, who), way)
         }
-        Fact::DeliveryDelayed { why, .. } => line("delivery_delayed", "medium", "warning", by, why.clone()),
-        Fact::DeliveryFailed { why, .. } => line("delivery_failed", "high", "warning", by, why.clone()),
+        Fact::DeliveryDelayed { why, .. } => line("delivery_delayed", "medium", "warning", by, reasons::note(ctx, why)),
+        Fact::DeliveryFailed { why, .. } => line("delivery_failed", "high", "warning", by, reasons::note(ctx, why)),
         Fact::SentAgain { .. } => line("sent_again", "", "send", by, String::new()),
         Fact::Repeated { times } => {
             let note = ctx.say(&Text::key("incidents-note-times").arg("n", times));
@@ -133,6 +134,10 @@ pub(super) struct DeliveryLine {
     attempts: i32,
     next_at: Option<Moment>,
     error: Option<String>,
+    /// The same in words; for boards the error is.
+    why: Option<String>,
+    /// As the message's text ends; empty for boards.
+    number: String,
     /// May be sent again.
     effect: Option<EffectId>,
 }
@@ -145,8 +150,10 @@ pub(super) fn endpoint_names(db: &mut Db, facility: FacilityId) -> Result<HashMa
 pub(super) fn state_of(message: &Delivery) -> &'static str {
     match message.status.as_str() {
         "delivered" => "sent",
+        "failed" if message.in_doubt => "doubtful",
         "failed" => "failed",
         "expired" => "expired",
+        _ if message.in_doubt => "doubt",
         _ if message.attempts > 0 => "retrying",
         _ => "waiting",
     }
@@ -183,24 +190,27 @@ pub(super) fn deliveries(
                 attempts: i32::from(told),
                 next_at: None,
                 error: reason.map(|reason| ctx.say(&Text::key(reason.text_key()))),
+                why: None,
+                number: String::new(),
                 effect: None,
             });
             continue;
         }
         for message in mine {
             shown.push(message.effect_id);
-            lines.push(line(message, to.clone(), target.clone(), channel.clone(), names_of));
+            lines.push(line(ctx, message, to.clone(), target.clone(), channel.clone(), names_of));
         }
     }
     for message in messages.iter().filter(|message| !shown.contains(&message.effect_id)) {
         let name = |occasion: Occasion| ctx.say(&Text::key(occasion.text_key()));
         let channel = ctx.say(&Text::key(Channel::Webhook.text_key()));
-        lines.push(line(message, name(message.occasion), String::new(), channel, names_of));
+        lines.push(line(ctx, message, name(message.occasion), String::new(), channel, names_of));
     }
     Ok(lines)
 }
 
 fn line(
+    ctx: &Ctx,
     message: &Delivery,
     to: String,
     about: String,
@@ -208,6 +218,7 @@ fn line(
     names_of: &HashMap<EndpointId, String>,
 ) -> DeliveryLine {
     let endpoint = message.endpoint.and_then(|id| names_of.get(&id)).cloned();
+    let error = message.error.as_deref().filter(|_| message.status != "delivered");
     let address = endpoint.into_iter().chain(message.phone.clone()).collect::<Vec<_>>().join(" · ");
     DeliveryLine {
         to,
@@ -218,7 +229,9 @@ fn line(
         at: message.done_at,
         attempts: message.attempts,
         next_at: (message.status == "queued").then_some(message.next_at),
-        error: message.error.clone().filter(|_| message.status != "delivered"),
+        why: reasons::explain(ctx, error),
+        error: error.map(|error| reasons::without_mark(error).to_owned()),
+        number: message.number.clone(),
         effect: message.may_be_sent_again().then_some(message.effect_id),
     }
 }

@@ -16,8 +16,8 @@ use crate::common::Home;
 use crate::desk::Desk;
 
 /// For what a real peer does.
-const SOON: Duration = Duration::from_secs(10);
-const OK: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const OK: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
 
 both_databases! {
     from MIGRATED;
@@ -180,8 +180,9 @@ both_databases! {
         let result = desk.test(id).await;
         assert_eq!((result["status"].as_str(), result["error"].as_str()), (Some("failed"), Some("310000 keywords not in content")));
         receiver.answer_body(OK);
-        assert_eq!(desk.test(id).await["status"], "delivered");
-        assert_eq!(receiver.received()[1].json()["text"]["content"], "测试消息，无需处理。11-22 16:00（梧桐里养老院）");
+        let second = desk.test(id).await;
+        assert_eq!(second["status"], "delivered");
+        assert_eq!(receiver.received()[1].json()["text"]["content"], format!("测试消息，无需处理。11-22 16:00（梧桐里养老院）{}", number_of(&second, false)));
         let admin = desk.token("admin").await;
         receiver.answer_body(r#"{"errcode":310000,"errmsg":"sign not match"}"#);
         let (status, location, _) = desk.form(&admin, &format!("/endpoints/{id}/test"), &[]).await;
@@ -274,7 +275,7 @@ both_databases! {
         assert!(desk.page(&admin, "zh-CN", &location).await.1.contains("已自定义"));
         desk.home.press().await;
         let call = receiver.wait_for(1, SOON).await.remove(0);
-        assert_eq!(call.json()["content"]["text"], "快去305 室 · 1 床 李护理、赵护理");
+        assert!(call.json()["content"]["text"].as_str().unwrap().starts_with("快去305 室 · 1 床 李护理、赵护理〔编号 "));
         let (_, list) = desk.api(&admin, "GET", &format!("/message-templates?facility={here}"), None).await;
         assert_eq!(list["items"].as_array().unwrap().iter().filter(|one| one["own"] == true).count(), 1);
         assert_eq!(send(fields("", "reset")).await.0, 303);
@@ -322,7 +323,14 @@ both_databases! {
     }
 }
 
-fn decoded(body: &str) -> String {
+/// How a text ends, by the delivery it is of.
+pub(crate) fn number_of(delivery: &Value, again: bool) -> String {
+    let number = delivery["number"].as_str().unwrap();
+    assert!(number.len() == 4, "{delivery}");
+    if again { format!("〔编号 {number}，重发〕") } else { format!("〔编号 {number}〕") }
+}
+
+pub(crate) fn decoded(body: &str) -> String {
     let text: String = body.split_whitespace().collect();
     match base64::engine::general_purpose::STANDARD.decode(&text) {
         Ok(bytes) => String::from_utf8(bytes).unwrap().trim().to_owned(),
@@ -330,7 +338,7 @@ fn decoded(body: &str) -> String {
     }
 }
 
-fn settings(smtp: &Smtp) -> MailSettings {
+pub(crate) fn settings(smtp: &Smtp) -> MailSettings {
     MailSettings {
         host: "127.0.0.1".into(),
         port: smtp.port(),
@@ -338,14 +346,15 @@ fn settings(smtp: &Smtp) -> MailSettings {
         username: "songhe".into(),
         password: "mail word".into(),
         from: "songhe@songhe.example".into(),
+        ca_file: None,
     }
 }
 
-async fn desk(db: &TestDb, smtp: Option<&Smtp>) -> Desk {
+pub(crate) async fn desk(db: &TestDb, smtp: Option<&Smtp>) -> Desk {
     Desk::at(Home::open_outside(db, smtp.map(settings)).await).await
 }
 
-fn new(desk: &Desk, kind: EndpointKind, url: &str) -> NewEndpoint {
+pub(crate) fn new(desk: &Desk, kind: EndpointKind, url: &str) -> NewEndpoint {
     NewEndpoint {
         facility: desk.home.people.here,
         target: None,
@@ -361,12 +370,12 @@ fn new(desk: &Desk, kind: EndpointKind, url: &str) -> NewEndpoint {
 }
 
 impl Home {
-    async fn outside(&self, new: NewEndpoint) -> EndpointId {
+    pub(crate) async fn outside(&self, new: NewEndpoint) -> EndpointId {
         self.db.write(move |tx| endpoints::create(tx, &new)).await.unwrap()
     }
 
     /// A ladder for emergencies, a rung a minute.
-    async fn ladder(&self, rungs: &[(Target, Channel)]) {
+    pub(crate) async fn ladder(&self, rungs: &[(Target, Channel)]) {
         let rung = |(after_seconds, (target, channel)): (i32, &(Target, Channel))| Rung {
             after_seconds,
             target: *target,
@@ -386,7 +395,7 @@ impl Home {
         self.db.write(move |tx| ladders::save(tx, &ladder)).await.unwrap();
     }
 
-    async fn phones(&self, phones: &'static [(&'static str, &'static str)]) {
+    pub(crate) async fn phones(&self, phones: &'static [(&'static str, &'static str)]) {
         let here = self.people.here;
         self.db
             .write(move |tx| {
@@ -403,11 +412,11 @@ impl Home {
 }
 
 impl Desk {
-    async fn detail(&self, id: IncidentId) -> Value {
+    pub(crate) async fn detail(&self, id: IncidentId) -> Value {
         self.api(&self.token("carer").await, "GET", &format!("/incidents/{id}"), None).await.1
     }
 
-    async fn test(&self, id: EndpointId) -> Value {
+    pub(crate) async fn test(&self, id: EndpointId) -> Value {
         let admin = self.token("admin").await;
         let (status, result) = self.api(&admin, "POST", &format!("/webhook-endpoints/{id}/test"), None).await;
         assert_eq!(status, 200, "{result}");

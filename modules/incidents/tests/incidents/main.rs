@@ -6,5 +6,8 @@ mod channels;
 mod common;
 mod coverage;
 mod desk;
+mod endpoint_edit;
+mod mail;
+mod peers;
 mod reports;
 mod screens;
