@@ -139,7 +139,7 @@ const ACTIONS: [(&str, &str); 52] = [
     ("POST /reports/targets", "PUT /api/v1/reports/targets"),
     ("POST /devices/{id}/status", "POST /api/v1/devices/{id}/status"),
     ("POST /devices/{id}/heartbeat", "POST /api/v1/devices/{id}/heartbeat"),
-    ("POST /devices/{id}/tests", "POST /api/v1/devices/{id}/tests"),
+    ("POST /devices/{id}/tests", "POST /api/v1/device-tests"),
     ("POST /devices/{id}/loan", "POST /api/v1/devices/{id}/loan"),
     ("POST /devices/{id}/return", "POST /api/v1/devices/{id}/return"),
     ("POST /devices/{id}/rotate", "POST /api/v1/devices/{id}/credential/rotate"),

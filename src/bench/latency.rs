@@ -23,7 +23,7 @@ use super::stream::Reader;
 use super::{loopback, percentile_ms, sorted};
 use crate::assembly::{Server, StartOptions};
 use crate::cli::Failure;
-use crate::config::Config;
+use crate::config::{Config, Disk};
 
 #[derive(clap::Args)]
 pub struct Arguments {

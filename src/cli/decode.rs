@@ -4,12 +4,11 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::Utc;
 use serde_json::{Value, json};
 use songhe_adapter_core::{
     DecodeError, Decoded, DeviceAdapter, DeviceKey, Directory, Gateway, Inbound, Item, Standing,
 };
-use songhe_kernel::Text;
+use songhe_kernel::{Clock as _, SystemClock, Text};
 
 use super::Failure;
 use super::words::Words;
@@ -20,7 +19,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Which adapter: songhe-mqtt, zigbee2mqtt
+    /// Which adapter: songhe-mqtt, zigbee2mqtt; another word lists all of this build
     #[arg(long)]
     adapter: String,
     /// The topic the message came by; the message itself is read from the standard input
@@ -52,8 +51,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut payload = Vec::new();
     std::io::stdin().lock().take(MAX_BYTES).read_to_end(&mut payload)?;
     let directory = directory(adapter, arguments, &words)?;
-    let inbound =
-        Inbound { topic: &arguments.topic, payload: &payload, retained: arguments.retained, received_at: Utc::now() };
+    let inbound = Inbound {
+        topic: &arguments.topic,
+        payload: &payload,
+        retained: arguments.retained,
+        received_at: SystemClock::new().now().utc(),
+    };
     match adapter.decode(inbound, &directory) {
         Ok(decoded) => {
             println!("{:#}", describe(adapter.manifest().name, &decoded));
@@ -81,7 +84,7 @@ fn directory(adapter: &Arc<dyn DeviceAdapter>, arguments: &Arguments, words: &Wo
             topic: &format!("{base_topic}/bridge/devices"),
             payload: &inventory,
             retained: true,
-            received_at: Utc::now(),
+            received_at: SystemClock::new().now().utc(),
         };
         let decoded = adapter.decode(inbound, &directory).map_err(|error| unread(error.to_string()))?;
         for item in decoded.items {

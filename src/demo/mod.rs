@@ -76,7 +76,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     config.database.url = format!("sqlite:{}", arguments.data.join("songhe.db").display());
     config.mqtt.data_dir = arguments.data.join("mqtt");
     expect_alone(&config.database.url)?;
-    let opened = open_database(&config, Arc::new(SystemClock::new())).await?;
+    let clock = Arc::new(SystemClock::new());
+    let opened = open_database(&config, clock.clone()).await?;
     let credentials = arguments.data.join("demo-devices.csv");
     if !is_demo(&opened.db).await? {
         println!("Making a fictional street: a nursing home, forty homes with care beds, about 200 devices …");
@@ -88,7 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     tell(&server, &arguments, &config);
     crate::cli::serve::announce(&server);
     let traffic = match server.mqtt {
-        Some(broker) => Some(simulate::start(broker.to_string(), &credentials, arguments.alarm_every)?),
+        Some(broker) => Some(simulate::start(broker.to_string(), &credentials, arguments.alarm_every, clock)?),
         None => None,
     };
     until_stopped().await;

@@ -2,15 +2,17 @@
 //! any server that has registered them; `songhe demo` against itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Timelike, Utc};
+use chrono::{DateTime, Timelike, Utc};
 use rand::Rng;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use rust_decimal::Decimal;
 use songhe_adapter_core::{DeviceKey, EventKind, Measure, Outbound};
 use songhe_adapter_mqtt::PREFIX;
 use songhe_adapter_mqtt::device::{self, Stamp};
+use songhe_kernel::{SharedClock, SystemClock};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -78,18 +80,24 @@ struct Device {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let traffic = start(arguments.broker, &arguments.credentials, arguments.alarm_every)?;
+    let clock = Arc::new(SystemClock::new());
+    let traffic = start(arguments.broker, &arguments.credentials, arguments.alarm_every, clock)?;
     println!("Simulated devices run; Ctrl-C ends them.");
     until_stopped().await;
     traffic.abort();
     Ok(())
 }
 
-/// Starts all devices of a credentials file; the handle ends them.
+/// Starts all devices of a credentials file, which go by this clock; the handle ends them.
 ///
 /// # Errors
 /// When the file or the broker's address cannot be read.
-pub(crate) fn start(broker: String, credentials: &Path, alarm_every: u32) -> Result<JoinHandle<()>, Failure> {
+pub(crate) fn start(
+    broker: String,
+    credentials: &Path,
+    alarm_every: u32,
+    clock: SharedClock,
+) -> Result<JoinHandle<()>, Failure> {
     let (host, port) = broker
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)))
@@ -103,7 +111,7 @@ pub(crate) fn start(broker: String, credentials: &Path, alarm_every: u32) -> Res
             if device.role.alarm().is_some() {
                 pressing.push((device.role, press));
             }
-            tasks.spawn(live(host.clone(), port, device, pressed));
+            tasks.spawn(live(host.clone(), port, device, pressed, clock.clone()));
         }
         if alarm_every > 0 {
             tasks.spawn(alarms(pressing, alarm_every));
@@ -161,7 +169,7 @@ fn random_ms(range: std::ops::Range<u64>) -> Duration {
 }
 
 /// One device: connects, reports at its pace, presses when told.
-async fn live(host: String, port: u16, device: Device, mut pressed: mpsc::Receiver<()>) {
+async fn live(host: String, port: u16, device: Device, mut pressed: mpsc::Receiver<()>, clock: SharedClock) {
     // They do not all come in the same second.
     tokio::time::sleep(random_ms(0..5_000)).await;
     let mut options = MqttOptions::new(device.key.as_str(), host, port);
@@ -176,7 +184,11 @@ async fn live(host: String, port: u16, device: Device, mut pressed: mpsc::Receiv
                     let topic = format!("{PREFIX}{}/command", device.key);
                     let _ = client.try_subscribe(topic, QoS::AtLeastOnce);
                 }
-                Ok(Event::Incoming(Packet::Publish(asked))) => obey(&client, &device.key, &asked.payload),
+                Ok(Event::Incoming(Packet::Publish(asked))) => {
+                    if let Some(answer) = obey(&device.key, &asked.payload, clock.now().utc()) {
+                        let _ = client.try_publish(answer.topic, QoS::AtLeastOnce, false, answer.payload);
+                    }
+                }
                 Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(device = device.key.as_str(), %error, "simulated device has no connection");
@@ -186,7 +198,7 @@ async fn live(host: String, port: u16, device: Device, mut pressed: mpsc::Receiv
         }
     };
     // The boot number comes from the clock, so that ids differ after a restart.
-    let boot = Utc::now().timestamp();
+    let boot = clock.now().utc().timestamp();
     let work = async {
         let mut n = 0u64;
         loop {
@@ -197,7 +209,7 @@ async fn live(host: String, port: u16, device: Device, mut pressed: mpsc::Receiv
             };
             n += 1;
             let id = format!("{boot}-{n:06}");
-            let stamp = Stamp { id: &id, time: Utc::now(), historical: false };
+            let stamp = Stamp { id: &id, time: clock.now().utc(), historical: false };
             let message = match device.role.alarm().filter(|_| press) {
                 Some(kind) => device::event(&device.key, &stamp, kind, true, None),
                 None => report(&device.key, &stamp, device.role),
@@ -213,14 +225,12 @@ async fn live(host: String, port: u16, device: Device, mut pressed: mpsc::Receiv
     }
 }
 
-/// Says that it did what it was asked, if it is not too late for it.
-fn obey(client: &AsyncClient, key: &DeviceKey, payload: &[u8]) {
-    let command = device::parse_command(payload).filter(|one| one.valid_until.is_none_or(|until| until >= Utc::now()));
-    if let Some(command) = command {
-        let answer = device::command_result(key, &command.id, true);
-        // Asked again it answers again: the server knows the command's id.
-        let _ = client.try_publish(answer.topic, QoS::AtLeastOnce, false, answer.payload);
-    }
+/// What it answers when it did what it was asked; nothing if it is too late for it. Asked again it answers again: the
+/// server knows the command's id.
+fn obey(key: &DeviceKey, payload: &[u8], now: DateTime<Utc>) -> Option<Outbound> {
+    let command = device::parse_command(payload)?;
+    let in_time = command.valid_until.is_none_or(|until| until >= now);
+    in_time.then(|| device::command_result(key, &command.id, true))
 }
 
 /// What a device reports now: hearts are slower and beds fuller at night.
@@ -251,4 +261,21 @@ fn report(key: &DeviceKey, stamp: &Stamp<'_>, role: Role) -> Outbound {
         return device::event(key, stamp, kind, true, None);
     }
     device::telemetry(key, stamp, &readings)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_asked_too_late_is_not_done() {
+        let key = DeviceKey::new("SH-1").unwrap();
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let asked = br#"{"id":"cmd_1","command":"locate","until":"2026-11-22T08:01:00Z"}"#;
+        let answer = obey(&key, asked, at("2026-11-22T08:01:00Z")).unwrap();
+        assert_eq!(answer.topic, "songhe/v1/SH-1/ack");
+        assert_eq!(obey(&key, asked, at("2026-11-22T08:01:01Z")), None);
+        assert_eq!(obey(&key, b"{}", at("2026-11-22T08:00:00Z")), None);
+    }
 }

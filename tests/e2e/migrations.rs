@@ -38,6 +38,38 @@ both_databases! {
         assert_eq!(left, BTreeSet::from(["__diesel_schema_migrations".to_owned()]));
     }
 
+    async fn commissioning_tests_of_the_release_before_are_kept(db: TestDb) {
+        let mut house = House::start(db, &Plan::default()).await;
+        house.close().await;
+        let db = house.db;
+        let back = || while !pending_versions(db.url(), &songhe::migrations::all(kind(&db))).unwrap().iter().any(|one| one.ends_with("000130")) {
+            revert(&db, 1);
+        };
+        back();
+        let mut connection = Connection::open(&db);
+        let columns = "id, device_id, wants_alarm, started_at, until_at, passed_at, heard, delay_ms";
+        for values in [
+            "11, MIN(id), TRUE, '2026-11-20 08:00:00', '2026-11-20 08:05:00', '2026-11-20 08:00:12', 'sos', 2000",
+            "12, MIN(id), FALSE, '2026-11-20 09:00:00', '2026-11-20 09:05:00', NULL, NULL, NULL",
+        ] {
+            connection.run(&format!("INSERT INTO commission_test ({columns}) SELECT {values} FROM device"));
+        }
+        migrate(db.url(), &songhe::migrations::all(kind(&db))).unwrap();
+        let moved = "SELECT id || ' ' || kind || ' ' || expects || ' ' || state || ' ' || COALESCE(told, '-') || ' ' || \
+                     SUBSTR(COALESCE(CAST(observed_at AS TEXT), '-'), 1, 19) AS line FROM device_test ORDER BY id";
+        let expected = ["11 commissioning alarm passed sos 2026-11-20 08:00:10", "12 commissioning any missed - -"];
+        assert_eq!(connection.lines(moved), expected);
+        // What is tested meanwhile goes back as well.
+        connection.run(
+            "INSERT INTO device_test (id, device_id, facility_id, kind, expects, state, started_at, ends_at, told, observed_at, received_at, done_at) \
+             SELECT 13, device_id, facility_id, kind, expects, state, started_at, ends_at, told, observed_at, received_at, done_at FROM device_test WHERE id = 11",
+        );
+        back();
+        let kept = "SELECT id || ' ' || COALESCE(heard, '-') || ' ' || COALESCE(CAST(delay_ms AS TEXT), '-') AS line FROM commission_test ORDER BY id";
+        assert_eq!(connection.lines(kept), ["11 sos 2000", "12 - -", "13 sos 2000"]);
+        assert_eq!(connection.count("device_test"), 0);
+    }
+
     async fn a_second_start_finds_nothing_to_migrate(db: TestDb) {
         assert_eq!(migrate(db.url(), &songhe::migrations::all(kind(&db))).unwrap(), Vec::<String>::new());
     }

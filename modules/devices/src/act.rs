@@ -8,11 +8,12 @@ use songhe_incidents::Kind;
 use songhe_kernel::{Result, Tx};
 use songhe_registry::{PlaceId, ResidentId};
 
+use crate::device_tests::Word;
 use crate::ingest::Arrival;
 use crate::register::Device;
 use crate::rules::{self, Edge};
 use crate::sighting::Sighting;
-use crate::{commands, commissioning, device_tests, gateways, news, observations, report};
+use crate::{commands, device_tests, gateways, news, observations, report};
 
 /// A measurement older than this at its arrival is history: it is stored and never pages, in seconds.
 const STALE_MEASUREMENT_S: i64 = 300;
@@ -42,7 +43,7 @@ pub(crate) fn act_on(tx: &mut Tx<'_>, known: &mut Known, earlier: &observations:
     let stale =
         arrival.decoded.historical || arrival.received_at.seconds_since(arrival.observed_at) > STALE_MEASUREMENT_S;
     let mut told: Vec<(EventKind, bool)> = Vec::new();
-    let is_test = commissioning::passes(tx, act)?;
+    let tested = device_tests::take(tx, act)?;
     if !arrival.decoded.settings.is_empty() && !arrival.message.retained {
         commands::told(tx, device, &arrival.decoded.settings)?;
     }
@@ -51,15 +52,15 @@ pub(crate) fn act_on(tx: &mut Tx<'_>, known: &mut Known, earlier: &observations:
         match item {
             // One message may tell the same in two ways.
             Item::Event { kind, active, .. } | Item::Condition { kind, active, .. }
-                if !(is_test && *active || told.contains(&(*kind, *active))) =>
+                if !told.contains(&(*kind, *active)) =>
             {
                 told.push((*kind, *active));
-                if *active && device_tests::take(tx, device, *kind, &sighting)? {
+                if *active && tested == Some(Word::Alarm(*kind)) {
                     continue;
                 }
                 act_on_event(tx, earlier, device, *kind, *active, &sighting)?;
             }
-            Item::Reading(reading) if reading.quality == Quality::Good && !is_test => {
+            Item::Reading(reading) if reading.quality == Quality::Good => {
                 act_on_reading(tx, known, device, reading, &sighting, stale)?;
             }
             Item::CommandResult { command_id, ok, detail } => {

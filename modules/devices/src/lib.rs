@@ -19,7 +19,6 @@ mod act;
 mod api;
 mod batch;
 pub mod commands;
-pub mod commissioning;
 pub mod device_tests;
 pub mod faults;
 pub mod floods;

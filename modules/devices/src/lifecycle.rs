@@ -8,10 +8,10 @@ use songhe_kernel::{BothExt, Db, Error, FacilityId, FieldError, Moment, Result, 
 use crate::online::Heartbeat;
 use crate::register::{self, DeviceId};
 use crate::schema::{device, heartbeat_limit};
-use crate::{faults, gateways};
+use crate::{device_tests, faults, gateways};
 
 /// Limits of a heartbeat class, in seconds: a minute of a network's trouble is no fault, and after a week nobody looks.
-const SILENCE_S: (i32, i32) = (120, 7 * 86_400);
+pub(crate) const SILENCE_S: (i32, i32) = (120, 7 * 86_400);
 const MAX_REASON_CHARS: usize = 200;
 
 /// Whether a device works for somebody.
@@ -90,6 +90,7 @@ pub fn set_status(tx: &mut Tx<'_>, id: DeviceId, status: Status, reason: &str, b
         crate::loans::give_back(tx, id, by)?;
         register::bind(tx, id, None, None, by)?;
         register::void_secret(tx, id)?;
+        device_tests::end_of(tx, id)?;
     }
     let now = tx.now();
     diesel::update(device::table.find(id.0))
@@ -99,7 +100,6 @@ pub fn set_status(tx: &mut Tx<'_>, id: DeviceId, status: Status, reason: &str, b
             device::status_at.eq(now),
             device::status_by.eq(by.map(|id| id.0)),
             device::enabled.eq(status != Status::Decommissioned),
-            device::test_until.eq(None::<Moment>),
         ))
         .execute(tx.db())?;
     faults::forget(tx.db(), id)?;

@@ -52,19 +52,6 @@ diesel::table! {
     }
 }
 diesel::table! {
-    commission_test (id) {
-        id -> BigInt,
-        device_id -> BigInt,
-        wants_alarm -> Bool,
-        started_at -> Timestamp,
-        until_at -> Timestamp,
-        started_by -> Nullable<BigInt>,
-        passed_at -> Nullable<Timestamp>,
-        heard -> Nullable<Text>,
-        delay_ms -> Nullable<BigInt>,
-    }
-}
-diesel::table! {
     device_loan (id) {
         id -> BigInt,
         device_id -> BigInt,
@@ -289,6 +276,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     gateway,
     gateway_member,
     call_action,
+    device_test,
     device_test_exempt,
     device_fault,
     device_command

@@ -14,8 +14,6 @@ pub(crate) struct Sighting {
     pub(crate) observed_at: Moment,
     pub(crate) received_at: Moment,
     pub(crate) historical: bool,
-    /// A broker had kept it.
-    pub(crate) retained: bool,
     message_id: String,
     kind: &'static str,
     event: bool,
@@ -31,7 +29,6 @@ impl Sighting {
             observed_at: arrival.observed_at,
             received_at: arrival.received_at,
             historical: arrival.decoded.historical,
-            retained: arrival.message.retained,
             message_id: arrival.message_id.clone(),
             kind: "state",
             event: false,

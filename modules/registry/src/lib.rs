@@ -41,7 +41,7 @@ pub use module::{
     PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE, Registry, STAFF_READ,
     STAFF_WRITE,
 };
-pub use pages::{facilities_of, facility_choices};
+pub use pages::{chosen, facilities_of, facility_choices};
 pub use panels::{Panel, PanelSlot, PanelSource, PanelSubject, Panels};
 pub use places::{
     NewPlace, Place, PlaceKind, ancestors, create_place, label_of, list_places, place, place_by_tag, places_in,

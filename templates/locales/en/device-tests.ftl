@@ -16,11 +16,11 @@ device-tests-devices = Devices
 device-tests-caption = { $name }: emergency devices by place
 device-tests-standing-waiting = Waits for the press
 device-tests-standing-overdue = Overdue
-device-tests-standing-due = Due today
+device-tests-standing-due = To be tested
 device-tests-standing-passed = Passed
 device-tests-figure-devices = Emergency devices
 device-tests-figure-overdue = Tests overdue
-device-tests-figure-due = Due today
+device-tests-figure-due = To be tested
 device-tests-figure-passed = Passed this time
 device-tests-expects = How a first test is set off
 device-tests-expects-hint = For devices that have reported no alarm yet: for a new smoke detector choose “Smoke”.
@@ -32,13 +32,12 @@ device-tests-cancel = Cancel test
 device-tests-real = This was a real call
 device-tests-until = Until
 device-tests-next = Next due
-device-tests-by-day = No later than
 device-tests-last = Last passed
 device-tests-never = Never
 device-tests-by-itself = The device itself
 device-tests-result-waiting = Waits for the press
 device-tests-result-passed = Passed
-device-tests-result-missed = No press came in time
+device-tests-result-missed = Nothing came in time
 device-tests-result-cancelled = Cancelled
 device-tests-result-real = Made a real call
 device-tests-ms = { $ms } ms
@@ -47,7 +46,7 @@ device-tests-shown-ms = Press to screen { $ms } ms
 device-tests-no-match = No device like that
 device-tests-no-match-text = Try another place or state.
 device-tests-empty = No emergency devices yet
-device-tests-empty-text = Once buttons, fall radars or smoke detectors are registered, their weekly tests are listed here.
+device-tests-empty-text = Once buttons, fall radars or smoke detectors are registered, their tests are listed here.
 device-tests-history = Latest tests
 device-tests-history-caption = The last 20 tests
 device-tests-at = Time
@@ -71,7 +70,21 @@ device-tests-home-overdue = { $n ->
 }
 device-tests-home-fine = No test is overdue
 device-tests-report-overdue = { $n ->
-    [one] As of now the weekly test of { $n } emergency device is overdue
-   *[other] As of now the weekly tests of { $n } emergency devices are overdue
+    [one] As of now the routine test of { $n } emergency device is overdue
+   *[other] As of now the routine tests of { $n } emergency devices are overdue
 }
-device-tests-report-fine = As of now no weekly test of an emergency device is overdue
+device-tests-report-fine = As of now no routine test of an emergency device is overdue
+device-tests-first-by = First test by { $day } at the latest
+device-tests-due-today = Due today
+device-tests-was-due = Was due on { $day }
+device-tests-expects-alarm = A press or an alarm
+device-tests-expects-any = Any message
+device-tests-heard-state = Device state
+device-tests-kind = Kind of test
+device-tests-kind-weekly = Routine
+device-tests-kind-commissioning = Commissioning
+device-tests-unlisted = { $n ->
+    [one] { $n } more safety monitor is not listed
+   *[other] { $n } more safety monitors are not listed
+}
+device-tests-unlisted-text = So far these have told of climate, light, air or doors in their rooms only, and call nobody. If one of them can raise an alarm, commission it on its page by “A press or an alarm”: then it is listed.

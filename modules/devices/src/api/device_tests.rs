@@ -1,4 +1,4 @@
-//! `/api/v1/device-tests`: which emergency devices are tested, and the tests.
+//! `/api/v1/device-tests`: which emergency devices are tested, and the tests of these and, when they are commissioned, of all.
 
 use actix_web::HttpResponse;
 use chrono::NaiveDate;
@@ -9,7 +9,7 @@ use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
 use songhe_kernel::{Error, FacilityId, Moment, Result, Text, Tx, UserId};
 use songhe_registry::PlaceId;
 
-use crate::device_tests::{self, Filter, Listed, Plan, Standing, Test, TestId, TestKind, Wanted};
+use crate::device_tests::{self, Expects, Filter, Listed, Order, Plan, Standing, Test, TestId, TestKind, Wanted};
 use crate::module::{DEVICES_READ, DEVICES_TEST, DEVICES_WRITE};
 use crate::register::DeviceId;
 
@@ -29,7 +29,8 @@ pub(super) fn routes() -> Vec<Route> {
                 .description(
                     "The next press of each device within the window is taken for its test and pages nobody; a second one, \
                      another kind of event, and what was pressed before are calls. Name `devices`, or a `facility_id` (and \
-                     a `place_id`) for everything that is due there.",
+                     a `place_id`) for everything that is due there. A `commissioning` test needs `devices.write` too; it \
+                     may wait for any alarm, or for any word of a device that calls nobody.",
                 )
                 .body::<Start>()
                 .creates::<List<TestBody>>(),
@@ -75,6 +76,8 @@ struct DeviceTests {
     plan: Plan,
     totals: device_tests::Totals,
     items: Vec<Body>,
+    /// Of the safety class, and not listed: by all they tell they are sensors of a room and call nobody.
+    unlisted: Vec<DeviceId>,
 }
 
 /// An emergency device with its tests.
@@ -122,7 +125,7 @@ struct TestBody {
     device_id: DeviceId,
     /// `weekly` or `commissioning`.
     kind: String,
-    /// The kind of event it waits for.
+    /// The kind of event it waits for; `alarm`: any of them; `any`: any word of the device.
     expects: String,
     /// `waiting`, `passed`, `missed`, `cancelled`, or `real`: the press was a call for help.
     state: String,
@@ -130,7 +133,11 @@ struct TestBody {
     /// `null`: the device tested itself.
     started_by: Option<UserId>,
     ends_at: Moment,
+    /// What passed it: `sos`, `room_temperature`, `state`.
+    told: Option<String>,
     done_at: Option<Moment>,
+    /// Milliseconds from the start to the stored press.
+    took_ms: Option<i64>,
     /// Milliseconds from the press to the stored press.
     stored_ms: Option<i64>,
     /// Milliseconds from the press to the screen that showed it.
@@ -148,7 +155,9 @@ impl From<&Test> for TestBody {
             started_at: test.started_at,
             started_by: test.started_by,
             ends_at: test.ends_at,
+            told: test.told.clone(),
             done_at: test.done_at,
+            took_ms: test.took_ms(),
             stored_ms: test.stored_ms(),
             shown_ms: test.shown_ms(),
         }
@@ -170,8 +179,10 @@ struct Start {
     #[serde(default = "weekly")]
     kind: TestKind,
     /// What devices of which nothing is known yet are asked for: `sos` (also without it), `fall`, `smoke`, `gas`, `co`,
-    /// `leak`.
+    /// `leak`. For commissioning also `alarm`, any of these (also without it), and `any`, any word.
     expects: Option<String>,
+    /// How long a commissioning test waits, 60 to 1800; without it as the facility's plan says.
+    window_seconds: Option<i32>,
 }
 
 const fn weekly() -> TestKind {
@@ -203,10 +214,12 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
     ctx.caller().expect_at(DEVICES_READ, facility)?;
     let now = ctx.app().clock.now();
     let answer = ctx.app().db.read(move |db| {
-        let all = device_tests::list(db, &Filter { facility, place, standing: None }, now)?;
-        let totals = device_tests::totals(&all);
-        let wanted = all.into_iter().filter(|one| standing.is_none_or(|wanted| wanted == one.standing));
-        Ok(DeviceTests { plan: device_tests::plan(db, facility)?, totals, items: wanted.map(Body::from).collect() })
+        let found = device_tests::list(db, &Filter { facility, place, standing: None }, now)?;
+        let totals = device_tests::totals(&found.listed);
+        let unlisted = found.unlisted.iter().map(|device| device.id).collect();
+        let wanted = found.listed.into_iter().filter(|one| standing.is_none_or(|wanted| wanted == one.standing));
+        let items = wanted.map(Body::from).collect();
+        Ok(DeviceTests { plan: device_tests::plan(db, facility)?, totals, items, unlisted })
     });
     ctx.json_ok(&answer.await?)
 }
@@ -218,14 +231,14 @@ async fn history(ctx: Ctx) -> Result<HttpResponse> {
     ctx.json_ok(&List::part(rows.iter().map(TestBody::from).collect(), limit, |test: &TestBody| test.id))
 }
 
-/// The kind that a word names.
+/// What a word says that a test waits for.
 ///
 /// # Errors
 /// `Invalid` on `expects`.
-pub(crate) fn expected(word: Option<&str>) -> Result<Option<EventKind>> {
+pub(crate) fn expected(word: Option<&str>) -> Result<Option<Expects>> {
     let Some(word) = word.filter(|word| !word.is_empty()) else { return Ok(None) };
     let unknown = || Error::field("expects", Text::key("error-unknown-choice"));
-    EventKind::from_name(word).ok_or_else(unknown).map(Some)
+    Expects::parse(word).ok_or_else(unknown).map(Some)
 }
 
 async fn start(ctx: Ctx) -> Result<HttpResponse> {
@@ -235,8 +248,14 @@ async fn start(ctx: Ctx) -> Result<HttpResponse> {
         Some(facility) => Wanted::WhatIsDue { facility, place: body.place_id },
         None => Wanted::Devices(body.devices),
     };
-    let (scope, by) = (ctx.caller().facilities(DEVICES_TEST).clone(), ctx.caller().user_id);
-    let ids = ctx.once(move |tx| device_tests::start_wanted(tx, &scope, &wanted, body.kind, expects, by)).await?;
+    let order = Order { kind: body.kind, expects, window_seconds: body.window_seconds, by: ctx.caller().user_id };
+    // Who commissions says that a device may be relied upon.
+    let permission = if order.kind == TestKind::Commissioning { DEVICES_WRITE } else { DEVICES_TEST };
+    if !ctx.caller().can(permission) {
+        return Err(Error::Forbidden);
+    }
+    let scope = ctx.caller().facilities(permission).clone();
+    let ids = ctx.once(move |tx| device_tests::start_wanted(tx, &scope, &wanted, &order)).await?;
     let scope = ctx.caller().facilities(DEVICES_TEST).clone();
     let find = move |db: &mut songhe_kernel::Db| ids.iter().map(|id| device_tests::find(db, &scope, *id)).collect();
     let tests: Vec<Test> = ctx.app().db.read(find).await?;

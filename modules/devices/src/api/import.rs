@@ -54,6 +54,8 @@ struct Import {
 #[schemars(rename = "DeviceImported")]
 struct Imported {
     committed: bool,
+    /// Headings that mean nothing here: what is below them is not imported.
+    unread_columns: Vec<String>,
     rows: Vec<RowBody>,
 }
 
@@ -86,11 +88,12 @@ async fn run(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
         .decode(content_base64.trim())
         .map_err(|_| Error::field("content_base64", Text::key("devices-import-base64")))?;
     let rows = read_rows(bytes).await?;
+    let unread_columns = import::unread(&rows);
     let sees = ctx.caller().facilities(RESIDENTS_READ).contains(facility_id);
     let by = Some(ctx.caller().user_id);
     let lines = import::run(&ctx.app().db, &setup, facility_id, rows, sees, commit, by).await?;
     let rows = lines.into_iter().map(|line| row(&ctx, line)).collect();
-    let mut response = ctx.json_ok(&Imported { committed: commit, rows })?;
+    let mut response = ctx.json_ok(&Imported { committed: commit, unread_columns, rows })?;
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
 }

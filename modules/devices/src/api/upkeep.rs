@@ -1,4 +1,4 @@
-//! A device's life by `/api/v1`: its status, heartbeat, tests, loans, credential and commands.
+//! A device's life by `/api/v1`: its status, heartbeat, loans, credential and commands.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::module::{DEVICES_COMMAND, DEVICES_READ, DEVICES_WRITE, Setup};
 use crate::online::Heartbeat;
 use crate::pages::with;
 use crate::register::{self, Credential, Device, DeviceId};
-use crate::{commissioning, faults, loans, observations};
+use crate::{faults, loans, observations};
 
-/// Tests and commands listed, the latest.
+/// Commands listed, the latest.
 const LISTED: i64 = 100;
 
 pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
@@ -46,14 +46,6 @@ pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
         ),
         Route::put("/api/v1/heartbeat-limits", write, set_limit).doc(
             ApiDoc::new("Set how long devices of a heartbeat class may be silent").body::<Limit>().returns::<Limit>(),
-        ),
-        Route::get("/api/v1/devices/{id}/tests", read, list_tests)
-            .doc(ApiDoc::new("List commissioning tests, newest first").returns::<List<TestBody>>()),
-        Route::post("/api/v1/devices/{id}/tests", write, start_test).doc(
-            ApiDoc::new("Start a commissioning test")
-                .description("The device's next word within the time passes it, is measured, and pages nobody.")
-                .body::<NewTest>()
-                .returns::<List<TestBody>>(),
         ),
         Route::get("/api/v1/devices/{id}/loans", read, list_loans)
             .doc(ApiDoc::new("List loans, newest first").returns::<List<LoanBody>>()),
@@ -128,36 +120,6 @@ struct Limit {
     heartbeat: Heartbeat,
     /// 120 to 604,800.
     silence_seconds: i32,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "NewCommissioningTest")]
-struct NewTest {
-    /// How long the device has, 1 to 30.
-    minutes: i64,
-    /// Only an alarm passes it: a press, smoke, a fall.
-    #[serde(default)]
-    wants_alarm: bool,
-}
-
-/// A commissioning test.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "CommissioningTest")]
-struct TestBody {
-    /// `running`, `passed` or `missed`.
-    state: &'static str,
-    wants_alarm: bool,
-    started_at: Moment,
-    until_at: Moment,
-    started_by: Option<UserId>,
-    passed_at: Option<Moment>,
-    /// Kind of what was heard: `sos`, `room_temperature`, `state`.
-    heard: Option<String>,
-    /// From the start to the arrival.
-    took_ms: Option<i64>,
-    /// From the device's own time to the arrival, if it told one.
-    delay_ms: Option<i64>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -305,36 +267,6 @@ async fn set_limit(ctx: Ctx) -> Result<HttpResponse> {
     ctx.caller().expect_at(DEVICES_WRITE, facility_id)?;
     ctx.once(move |tx| lifecycle::set_limit(tx, facility_id, heartbeat, silence_seconds)).await?;
     ctx.json_ok(&Limit { facility_id, heartbeat, silence_seconds })
-}
-
-async fn list_tests(ctx: Ctx) -> Result<HttpResponse> {
-    let id = seen(&ctx, DEVICES_READ).await?.id;
-    tests(&ctx, id).await
-}
-
-async fn tests(ctx: &Ctx, id: DeviceId) -> Result<HttpResponse> {
-    let now = ctx.app().clock.now();
-    let rows = ctx.app().db.read(move |db| commissioning::of_device(db, id, LISTED)).await?;
-    let items = rows.into_iter().map(|test| TestBody {
-        state: test.state(now),
-        took_ms: test.took_ms(),
-        wants_alarm: test.wants_alarm,
-        started_at: test.started_at,
-        until_at: test.until_at,
-        started_by: test.started_by,
-        passed_at: test.passed_at,
-        heard: test.heard,
-        delay_ms: test.delay_ms,
-    });
-    ctx.json_ok(&List::whole(items.collect()))
-}
-
-async fn start_test(ctx: Ctx) -> Result<HttpResponse> {
-    let NewTest { minutes, wants_alarm } = ctx.json()?;
-    let id = seen(&ctx, DEVICES_WRITE).await?.id;
-    let by = Some(ctx.caller().user_id);
-    ctx.once(move |tx| commissioning::start(tx, id, minutes, wants_alarm, by)).await?;
-    tests(&ctx, id).await
 }
 
 async fn list_loans(ctx: Ctx) -> Result<HttpResponse> {

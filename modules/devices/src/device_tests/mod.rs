@@ -1,10 +1,12 @@
-//! Tests of emergency devices: weekly, and when a device is commissioned. One mechanism for both.
+//! Tests of devices: weekly those that call for help, and each one when it is commissioned. One mechanism for both.
 //!
 //! Somebody starts a test, presses the real button, and the server measures how long the press took to be stored and
 //! shown. The press is not a call: nobody is told, no ladder climbs. So that no call for help is ever taken for a test, at
-//! most one message is taken for each test that was started: of that device, of the kind that was expected, observed
-//! and arrived within the window. Everything else is a call ([`take`]).
+//! most one alarm is taken for each test that was started: of that device, of the kind that was expected, observed
+//! and arrived within the window. Everything else is a call ([`take`]). A device that calls nobody, a thermometer, is
+//! commissioned by any word of it ([`Expects::Any`]).
 
+mod expects;
 mod plan;
 mod seen;
 mod standing;
@@ -21,11 +23,14 @@ use songhe_registry::PlaceId;
 
 use crate::MODULE;
 use crate::register::{self, Device, DeviceId};
-use crate::schema::{call_action, device_state, device_test};
+use crate::schema::{call_action, device, device_state, device_test};
 
+pub use expects::Expects;
+pub(crate) use expects::Word;
+use plan::WINDOW_S;
 pub use plan::{Plan, exempt, plan, set_exempt, set_plan};
 pub use seen::OverdueTests;
-pub use standing::{Filter, Listed, Standing, Totals, list, standing, totals};
+pub use standing::{Filter, Found, Listed, Standing, Totals, list, standing, totals};
 pub(crate) use take::{TIMER, on_timer, take};
 
 define_id!(
@@ -72,7 +77,8 @@ pub struct Test {
     pub facility_id: FacilityId,
     /// `weekly` or `commissioning`.
     pub kind: String,
-    /// The kind of event it waits for: `sos`, `fall`, `smoke` …
+    /// The kind of event it waits for: `sos`, `fall`, `smoke` …, or any of them (`alarm`), or any word (`any`), see
+    /// [`Expects`].
     pub expects: String,
     /// `waiting`, `passed`, `missed` (nothing came within the window), `cancelled`, or `real` (it passed, and somebody
     /// said afterwards that the press was a call for help).
@@ -81,7 +87,7 @@ pub struct Test {
     /// `None`: the device tested itself and said so.
     pub started_by: Option<UserId>,
     pub ends_at: Moment,
-    /// The kind of the message that was taken for it.
+    /// The kind of what was taken for it: `sos`, `room_temperature`, `state`.
     pub told: Option<String>,
     /// When the button was pressed, by the device's clock if it has one.
     pub observed_at: Option<Moment>,
@@ -101,6 +107,18 @@ impl Test {
     /// Milliseconds from the press to the screen.
     pub fn shown_ms(&self) -> Option<i64> {
         self.since_press(self.shown_at)
+    }
+
+    /// Whether what was taken for it could have been a call.
+    pub fn is_press(&self) -> bool {
+        let told = self.told.as_deref().and_then(EventKind::from_name);
+        told.is_some_and(expects::is_alarm)
+    }
+
+    /// Milliseconds from the start to the stored press; of a test that passed.
+    pub fn took_ms(&self) -> Option<i64> {
+        let at = self.done_at.filter(|_| self.told.is_some())?;
+        Some(at.since(self.started_at).num_milliseconds().max(0))
     }
 
     fn since_press(&self, at: Option<Moment>) -> Option<i64> {
@@ -130,63 +148,100 @@ pub(crate) fn known_kinds(db: &mut Db, devices: &[DeviceId]) -> Result<Vec<(Devi
     Ok(all)
 }
 
-/// Starts a test of each device; answers those that wait now, also when they did already. `expects` is for devices of
-/// which nothing is known yet; those are asked for `sos` without it.
+/// What somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub kind: TestKind,
+    /// Of a weekly test: for devices of which nothing is known yet, else `sos`. Of a commissioning test: what it waits
+    /// for, else any alarm.
+    pub expects: Option<Expects>,
+    /// How long a commissioning test waits, in seconds; else as long as the facility's plan says.
+    pub window_seconds: Option<i32>,
+    pub by: UserId,
+}
+
+/// Starts a test of each device; answers those that wait now. One that waits already for the same stays as it is, one
+/// for something else ends.
 ///
 /// # Errors
 /// `Invalid` on `devices` for none or more than [`MAX_AT_ONCE`], for one that is switched off, and for one whose call
-/// still waits for somebody: it must not be tested away.
-pub fn start(
-    tx: &mut Tx<'_>,
-    devices: &[Device],
-    kind: TestKind,
-    expects: Option<EventKind>,
-    by: UserId,
-) -> Result<Vec<TestId>> {
-    check(tx.db(), devices, expects)?;
+/// still waits for somebody: it must not be tested away. On `expects` and `window_seconds` for what such a test cannot
+/// wait for, or not so long.
+pub fn start(tx: &mut Tx<'_>, devices: &[Device], order: &Order) -> Result<Vec<TestId>> {
+    check(tx.db(), devices, order)?;
     let ids: Vec<DeviceId> = devices.iter().map(|device| device.id).collect();
     let known = known_kinds(tx.db(), &ids)?;
     let mut started = Vec::with_capacity(devices.len());
     for device in devices {
-        let own = known.iter().find(|(id, _)| *id == device.id).map(|(_, kind)| *kind);
-        let window_s = plan(tx.db(), device.facility_id)?.window_seconds;
-        let (id, now) = (TestId(tx.next_id()), tx.now());
-        let ends_at = now.plus_seconds(i64::from(window_s));
-        let new = diesel::insert_into(device_test::table)
-            .values((
-                device_test::id.eq(id.0),
-                device_test::device_id.eq(device.id.0),
-                device_test::facility_id.eq(device.facility_id.0),
-                device_test::kind.eq(kind.as_str()),
-                device_test::expects.eq(own.or(expects).unwrap_or(EventKind::Sos).name()),
-                device_test::state.eq("waiting"),
-                device_test::started_at.eq(now),
-                device_test::started_by.eq(by.0),
-                device_test::ends_at.eq(ends_at),
-            ))
-            .on_conflict_do_nothing()
-            .both()
-            .execute(tx.db())?;
-        if new == 0 {
-            // It waits already; its window stays as it is.
-            started.extend(take::waiting(tx.db(), device.id)?.map(|test| test.id));
-            continue;
-        }
-        tx.set_timer(NewTimer {
-            key: timer_key(id),
-            module: MODULE,
-            kind: TIMER,
-            facility: Some(device.facility_id),
-            data: serde_json::json!({ "test": id }),
-            due_at: ends_at,
-        })?;
-        tx.signal(format!("{TOPIC}:{}", device.facility_id));
-        started.push(id);
+        let own = known.iter().find(|(id, _)| *id == device.id).map(|(_, kind)| Expects::Event(*kind));
+        let expects = match order.kind {
+            TestKind::Weekly => own.or(order.expects).unwrap_or(Expects::Event(EventKind::Sos)),
+            TestKind::Commissioning => order.expects.unwrap_or(Expects::Alarm),
+        };
+        started.extend(start_one(tx, device, order, expects)?);
     }
     Ok(started)
 }
 
-fn check(db: &mut Db, devices: &[Device], expects: Option<EventKind>) -> Result<()> {
+fn start_one(tx: &mut Tx<'_>, device: &Device, order: &Order, expects: Expects) -> Result<Option<TestId>> {
+    if let Some(waits) = take::waiting(tx.db(), device.id)? {
+        let same = waits.kind == order.kind.as_str() && waits.expects == expects.as_str();
+        if same && waits.ends_at > tx.now() {
+            return Ok(Some(waits.id));
+        }
+        end(tx, &waits)?;
+    }
+    let window_s = match order.window_seconds {
+        Some(seconds) => seconds,
+        None => plan(tx.db(), device.facility_id)?.window_seconds,
+    };
+    let (id, now) = (TestId(tx.next_id()), tx.now());
+    let ends_at = now.plus_seconds(i64::from(window_s));
+    let new = diesel::insert_into(device_test::table)
+        .values((
+            device_test::id.eq(id.0),
+            device_test::device_id.eq(device.id.0),
+            device_test::facility_id.eq(device.facility_id.0),
+            device_test::kind.eq(order.kind.as_str()),
+            device_test::expects.eq(expects.as_str()),
+            device_test::state.eq("waiting"),
+            device_test::started_at.eq(now),
+            device_test::started_by.eq(order.by.0),
+            device_test::ends_at.eq(ends_at),
+        ))
+        .on_conflict_do_nothing()
+        .both()
+        .execute(tx.db())?;
+    if new == 0 {
+        // Somebody was quicker: one at a time waits, and the database decides which.
+        return Ok(take::waiting(tx.db(), device.id)?.map(|test| test.id));
+    }
+    tx.set_timer(NewTimer {
+        key: timer_key(id),
+        module: MODULE,
+        kind: TIMER,
+        facility: Some(device.facility_id),
+        data: serde_json::json!({ "test": id }),
+        due_at: ends_at,
+    })?;
+    wait_until(tx, device.id, Some(ends_at))?;
+    changed(tx, device.facility_id);
+    Ok(Some(id))
+}
+
+/// Notes at the device until when a test waits for it: each message reads that row anyway.
+fn wait_until(tx: &mut Tx<'_>, id: DeviceId, until: Option<Moment>) -> Result<()> {
+    diesel::update(device::table.find(id.0)).set(device::test_until.eq(until)).execute(tx.db())?;
+    Ok(())
+}
+
+/// The list of tests and the page of the device look again.
+fn changed(tx: &mut Tx<'_>, facility: FacilityId) {
+    tx.signal(format!("{TOPIC}:{facility}"));
+    tx.signal(format!("{}:{facility}", register::TOPIC));
+}
+
+fn check(db: &mut Db, devices: &[Device], order: &Order) -> Result<()> {
     let refuse = |text: Text| Err(Error::field("devices", text));
     if devices.is_empty() {
         return refuse(Text::key("device-tests-error-none"));
@@ -194,8 +249,13 @@ fn check(db: &mut Db, devices: &[Device], expects: Option<EventKind>) -> Result<
     if devices.len() > MAX_AT_ONCE {
         return refuse(Text::key("device-tests-error-many").arg("max", MAX_AT_ONCE));
     }
-    if expects.is_some_and(|kind| !TESTABLE.contains(&kind)) {
+    let weekly = order.kind == TestKind::Weekly;
+    if weekly && order.expects.is_some_and(|expects| !matches!(expects, Expects::Event(_))) {
         return Err(Error::field("expects", Text::key("error-unknown-choice")));
+    }
+    if order.window_seconds.is_some_and(|seconds| weekly || !WINDOW_S.contains(&seconds)) {
+        let text = Text::key("device-tests-error-range").arg("min", WINDOW_S.start()).arg("max", WINDOW_S.end());
+        return Err(Error::field("window_seconds", text));
     }
     if let Some(off) = devices.iter().find(|device| !device.enabled) {
         return refuse(Text::key("device-tests-error-disabled").arg("name", &off.name));
@@ -203,7 +263,7 @@ fn check(db: &mut Db, devices: &[Device], expects: Option<EventKind>) -> Result<
     let ids: Vec<i64> = devices.iter().map(|device| device.id.0).collect();
     let open: Vec<Option<i64>> = incident::table
         .filter(incident::device_id.eq_any(ids).and(incident::open_key.is_not_null()))
-        .filter(incident::kind.eq_any(TESTABLE.iter().map(|kind| kind.name()).collect::<Vec<_>>()))
+        .filter(incident::kind.eq_any(TESTABLE.map(EventKind::name)))
         .select(incident::device_id)
         .load(db)?;
     match devices.iter().find(|device| open.contains(&Some(device.id.0))) {
@@ -227,14 +287,7 @@ pub enum Wanted {
 ///
 /// # Errors
 /// `NotFound` for a device or place outside the scope; those of [`start`].
-pub fn start_wanted(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    wanted: &Wanted,
-    kind: TestKind,
-    expects: Option<EventKind>,
-    by: UserId,
-) -> Result<Vec<TestId>> {
+pub fn start_wanted(tx: &mut Tx<'_>, scope: &Scope, wanted: &Wanted, order: &Order) -> Result<Vec<TestId>> {
     let devices: Vec<Device> = match wanted {
         Wanted::Devices(ids) => ids.iter().map(|id| seen(tx.db(), scope, *id)).collect::<Result<_>>()?,
         Wanted::WhatIsDue { facility, place } => {
@@ -244,10 +297,10 @@ pub fn start_wanted(
             let filter = Filter { facility: *facility, place: *place, standing: None };
             let now = tx.now();
             let due = |one: &Listed| matches!(one.standing, Standing::Due | Standing::Overdue);
-            list(tx.db(), &filter, now)?.into_iter().filter(due).map(|one| one.device).collect()
+            list(tx.db(), &filter, now)?.listed.into_iter().filter(due).map(|one| one.device).collect()
         }
     };
-    start(tx, &devices, kind, expects, by)
+    start(tx, &devices, order)
 }
 
 /// The device, if it is within the scope.
@@ -299,8 +352,22 @@ pub fn latest(
 /// `NotFound` when there is none within the scope.
 pub fn cancel(tx: &mut Tx<'_>, scope: &Scope, id: TestId) -> Result<()> {
     let test = find(tx.db(), scope, id)?;
-    if finish(tx, &test, "cancelled")? {
-        tx.cancel_timer(&timer_key(id))?;
+    end(tx, &test)
+}
+
+/// Ends what waits for a device.
+pub(crate) fn end_of(tx: &mut Tx<'_>, id: DeviceId) -> Result<()> {
+    match take::waiting(tx.db(), id)? {
+        Some(test) => end(tx, &test),
+        None => Ok(()),
+    }
+}
+
+fn end(tx: &mut Tx<'_>, test: &Test) -> Result<()> {
+    // The timer may be late: what is over was missed, whoever ends it.
+    let state = if test.ends_at <= tx.now() { "missed" } else { "cancelled" };
+    if finish(tx, test, state)? {
+        tx.cancel_timer(&timer_key(test.id))?;
     }
     Ok(())
 }
@@ -311,7 +378,10 @@ fn finish(tx: &mut Tx<'_>, test: &Test, state: &str) -> Result<bool> {
     let ended = diesel::update(device_test::table.find(test.id.0).filter(device_test::state.eq("waiting")))
         .set((device_test::state.eq(state), device_test::done_at.eq(now)))
         .execute(tx.db())?;
-    tx.signal(format!("{TOPIC}:{}", test.facility_id));
+    if ended > 0 {
+        wait_until(tx, test.device_id, None)?;
+    }
+    changed(tx, test.facility_id);
     Ok(ended > 0)
 }
 
@@ -329,27 +399,28 @@ pub fn shown(tx: &mut Tx<'_>, scope: &Scope, id: TestId) -> Result<()> {
     diesel::update(device_test::table.find(id.0).filter(device_test::shown_at.is_null()))
         .set(device_test::shown_at.eq(now))
         .execute(tx.db())?;
-    tx.signal(format!("{TOPIC}:{}", test.facility_id));
+    changed(tx, test.facility_id);
     Ok(())
 }
 
 /// Somebody else had pressed: the press that was taken for a test was a call for help. It is raised now.
 ///
 /// # Errors
-/// `NotFound` when there is none within the scope; `Conflict` when no press was taken for it.
+/// `NotFound` when there is none within the scope; `Conflict` when no press was taken for it: none came, or what passed it
+/// was a reading.
 pub fn was_real(tx: &mut Tx<'_>, scope: &Scope, id: TestId) -> Result<()> {
     let test = find(tx.db(), scope, id)?;
     match test.state.as_str() {
         "real" => return Ok(()),
-        "passed" => {}
+        "passed" if test.is_press() => {}
         _ => return Err(Error::conflict("device-tests-error-not-passed")),
     }
-    let changed = diesel::update(device_test::table.find(id.0).filter(device_test::state.eq("passed")))
+    let raised = diesel::update(device_test::table.find(id.0).filter(device_test::state.eq("passed")))
         .set(device_test::state.eq("real"))
         .execute(tx.db())?;
-    if changed > 0 {
+    if raised > 0 {
         take::raise(tx, &test)?;
-        tx.signal(format!("{TOPIC}:{}", test.facility_id));
+        changed(tx, test.facility_id);
     }
     Ok(())
 }

@@ -5,14 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::{BothExt, Db, Error, FacilityId, FieldError, Result, Text, Tx, UserId};
 
-use super::TOPIC;
 use crate::register::Device;
 use crate::schema::{device, device_test_exempt, device_test_plan};
 
 /// Days between two tests; one test a week unless the facility says otherwise (domain/care.md, Alarms).
 const INTERVAL_DAYS: std::ops::RangeInclusive<i32> = 1..=31;
 /// How long a test waits for its press, in seconds. Short, since a call for help within it could be taken for the test.
-const WINDOW_S: std::ops::RangeInclusive<i32> = 60..=1_800;
+pub(super) const WINDOW_S: std::ops::RangeInclusive<i32> = 60..=1_800;
 
 /// A facility's plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Serialize, Deserialize, JsonSchema)]
@@ -66,7 +65,7 @@ pub fn set_plan(tx: &mut Tx<'_>, facility: FacilityId, plan: Plan) -> Result<()>
         .set(values)
         .both()
         .execute(tx.db())?;
-    tx.signal(format!("{TOPIC}:{facility}"));
+    super::changed(tx, facility);
     Ok(())
 }
 
@@ -97,6 +96,6 @@ pub fn set_exempt(tx: &mut Tx<'_>, device: &Device, exempt: bool, by: UserId) ->
     } else {
         diesel::delete(device_test_exempt::table.find(device.id.0)).execute(tx.db())?;
     }
-    tx.signal(format!("{TOPIC}:{}", device.facility_id));
+    super::changed(tx, device.facility_id);
     Ok(())
 }

@@ -18,8 +18,8 @@ const FACILITIES: usize = 10;
 pub struct OverdueTests;
 
 fn overdue(db: &mut Db, facility: FacilityId, now: Moment) -> Result<usize> {
-    let listed = list(db, &Filter { facility, place: None, standing: None }, now)?;
-    Ok(totals(&listed).overdue)
+    let found = list(db, &Filter { facility, place: None, standing: None }, now)?;
+    Ok(totals(&found.listed).overdue)
 }
 
 impl HomePart for OverdueTests {

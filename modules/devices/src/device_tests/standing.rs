@@ -1,4 +1,4 @@
-//! Which emergency devices are tested, and whose test is due. Days are civil days of the facility: a test of Monday is due
+//! Which devices are tested, and whose test is due. Days are civil days of the facility: a test of Monday is due
 //! again on the whole of next Monday, and overdue from Tuesday.
 
 use std::collections::{HashMap, HashSet};
@@ -8,17 +8,36 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_adapter_core::EventKind;
+use songhe_adapter_core::{EventKind, Measure};
 use songhe_kernel::{Db, FacilityId, Moment, Result};
 use songhe_registry::{self as registry, PlaceId};
 
-use super::{Plan, TESTABLE, Test, known_kinds, plan};
+use super::{Expects, Plan, TESTABLE, Test, TestKind, known_kinds, plan};
 use crate::list::place_labels;
 use crate::register::{Device, DeviceId};
 use crate::schema::{call_action, device, device_state, device_test, device_test_exempt};
 
 /// The class of the catalogue whose devices watch over people (安全监护设备).
 const SAFETY_CLASS: &str = "3.1";
+/// What sensors of a room tell. A device that tells of these and of nothing else but itself calls nobody.
+const ROOM: [&str; 7] = [
+    Measure::RoomTemperature.name(),
+    Measure::Humidity.name(),
+    Measure::Illuminance.name(),
+    Measure::Co2.name(),
+    Measure::Pm25.name(),
+    EventKind::DoorOpen.name(),
+    EventKind::DoorClose.name(),
+];
+/// What any device may tell of itself.
+const ITSELF: [&str; 6] = [
+    Measure::BatteryPercent.name(),
+    Measure::BatteryVoltage.name(),
+    Measure::LinkQuality.name(),
+    Measure::SignalDbm.name(),
+    EventKind::LowBattery.name(),
+    EventKind::Tamper.name(),
+];
 
 /// How a device stands with its tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +47,7 @@ pub enum Standing {
     /// A test waits for its press.
     Waiting,
     Overdue,
-    /// Today.
+    /// Today, or never tested yet.
     Due,
     Passed,
 }
@@ -119,19 +138,47 @@ pub fn totals(listed: &[Listed]) -> Totals {
     }
 }
 
-/// The devices that are to be tested: those that have told of an emergency or of a test, buttons of gateways, and the
-/// catalogue's safety class; without those that an administrator has exempted.
-fn emergency_devices(db: &mut Db, facility: FacilityId) -> Result<Vec<Device>> {
-    let mut kinds: Vec<&str> = TESTABLE.iter().map(|kind| kind.name()).collect();
-    kinds.push(EventKind::Test.name());
-    let told = device_state::table.filter(device_state::kind.eq_any(kinds)).select(device_state::device_id);
+/// Kinds of what is an alarm, or a device's own word for a test.
+fn alarm_kinds() -> Vec<&'static str> {
+    TESTABLE.into_iter().chain([EventKind::Test]).map(EventKind::name).collect()
+}
+
+/// The devices that are to be tested, and those of the catalogue's safety class that are not, since by all they tell they
+/// call nobody. To be tested are those that have told of an emergency or of a test, buttons of gateways, what was
+/// commissioned by an alarm, and what is of the safety class unless it turns out to be a sensor of its room: one that
+/// says nothing yet may be a button. Without those that an administrator has exempted.
+fn emergency_devices(db: &mut Db, facility: FacilityId) -> Result<(Vec<Device>, Vec<Device>)> {
+    let told = device_state::table.filter(device_state::kind.eq_any(alarm_kinds())).select(device_state::device_id);
     let buttons = call_action::table.select(call_action::device_id);
-    Ok(device::table
-        .filter(device::facility_id.eq(facility.0).and(device::enabled.eq(true)))
-        .filter(device::class.eq(SAFETY_CLASS).or(device::id.eq_any(told)).or(device::id.eq_any(buttons)))
-        .filter(device::id.ne_all(device_test_exempt::table.select(device_test_exempt::device_id)))
-        .select(Device::as_select())
-        .load(db)?)
+    let by_alarm = device_test::table
+        .filter(device_test::kind.eq(TestKind::Commissioning.as_str()))
+        .filter(device_test::expects.ne(Expects::Any.as_str()))
+        .select(device_test::device_id);
+    let calls = || {
+        device::id.eq_any(told.clone()).or(device::id.eq_any(buttons.clone())).or(device::id.eq_any(by_alarm.clone()))
+    };
+    let here = device::facility_id.eq(facility.0).and(device::enabled.eq(true));
+    let exempt = device_test_exempt::table.select(device_test_exempt::device_id);
+    let rows: Vec<(Device, bool)> = device::table
+        .filter(here)
+        .filter(device::class.eq(SAFETY_CLASS).or(calls()))
+        .filter(device::id.ne_all(exempt))
+        .select((Device::as_select(), calls()))
+        .load(db)?;
+    let doubtful: Vec<i64> = rows.iter().filter(|(_, calls)| !calls).map(|(device, _)| device.id.0).collect();
+    let told: Vec<(DeviceId, String)> = device_state::table
+        .filter(device_state::device_id.eq_any(doubtful).and(device_state::kind.ne_all(ITSELF)))
+        .select((device_state::device_id, device_state::kind))
+        .load(db)?;
+    let mut of_room: HashMap<DeviceId, bool> = HashMap::new();
+    for (id, kind) in &told {
+        *of_room.entry(*id).or_insert(true) &= ROOM.contains(&kind.as_str());
+    }
+    let is_sensor = |device: &Device| of_room.get(&device.id) == Some(&true);
+    let (unlisted, listed): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|(device, calls)| !calls && is_sensor(device));
+    let devices = |rows: Vec<(Device, bool)>| rows.into_iter().map(|(device, _)| device).collect();
+    Ok((devices(listed), devices(unlisted)))
 }
 
 fn tests(db: &mut Db, ids: Vec<i64>) -> Result<HashMap<DeviceId, Test>> {
@@ -139,24 +186,36 @@ fn tests(db: &mut Db, ids: Vec<i64>) -> Result<HashMap<DeviceId, Test>> {
     Ok(rows.into_iter().map(|test| (test.device_id, test)).collect())
 }
 
-/// The last test of each device, and the last that passed.
+/// The last test of each device, and the last that an alarm passed.
 fn last_tests(db: &mut Db, facility: FacilityId) -> Result<(HashMap<DeviceId, Test>, HashMap<DeviceId, Test>)> {
     let mine = || device_test::table.filter(device_test::facility_id.eq(facility.0)).group_by(device_test::device_id);
     let last = diesel::dsl::max(device_test::id);
     let latest: Vec<Option<i64>> = mine().select(last).load(db)?;
-    let passed: Vec<Option<i64>> = mine().filter(device_test::state.eq("passed")).select(last).load(db)?;
+    let passed = device_test::state.eq("passed").and(device_test::told.eq_any(alarm_kinds()));
+    let passed: Vec<Option<i64>> = mine().filter(passed).select(last).load(db)?;
     Ok((tests(db, latest.into_iter().flatten().collect())?, tests(db, passed.into_iter().flatten().collect())?))
 }
 
+/// What [`list`] finds.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub listed: Vec<Listed>,
+    /// Of the safety class, by name, and not listed: by all they tell they are sensors of a room.
+    pub unlisted: Vec<Device>,
+}
+
 /// The emergency devices of a facility, by place and name.
-pub fn list(db: &mut Db, filter: &Filter, now: Moment) -> Result<Vec<Listed>> {
+pub fn list(db: &mut Db, filter: &Filter, now: Moment) -> Result<Found> {
     let zone = registry::zone_of(db, filter.facility)?;
     let Plan { interval_days, .. } = plan(db, filter.facility)?;
-    let mut devices = emergency_devices(db, filter.facility)?;
+    let (mut devices, mut unlisted) = emergency_devices(db, filter.facility)?;
     if let Some(place) = filter.place {
         let within: HashSet<PlaceId> = registry::places_under(db, place)?.into_iter().collect();
-        devices.retain(|device| device.place_id.is_some_and(|id| within.contains(&id)));
+        let is_within = |device: &Device| device.place_id.is_some_and(|id| within.contains(&id));
+        devices.retain(is_within);
+        unlisted.retain(is_within);
     }
+    unlisted.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
     let ids: Vec<DeviceId> = devices.iter().map(|device| device.id).collect();
     let asks: HashMap<DeviceId, EventKind> = known_kinds(db, &ids)?.into_iter().collect();
     let labels = place_labels(db, devices.iter().filter_map(|device| device.place_id))?;
@@ -183,7 +242,7 @@ pub fn list(db: &mut Db, filter: &Filter, now: Moment) -> Result<Vec<Listed>> {
         };
         key(a).cmp(&key(b))
     });
-    Ok(listed)
+    Ok(Found { listed, unlisted })
 }
 
 #[cfg(test)]

@@ -70,13 +70,26 @@ struct Wish {
     errors: Vec<FieldError>,
 }
 
+fn field_of(head: &str) -> Option<&'static str> {
+    let head = head.trim_end_matches('*').trim().to_lowercase();
+    COLUMNS.iter().find(|(_, names)| names.contains(&head.as_str())).map(|(name, _)| *name)
+}
+
+/// Headings that mean nothing here: what is below them is not imported.
+pub(crate) fn unread(rows: &[Row]) -> Vec<String> {
+    let heads = rows.first().map(|row| row.cells.clone()).unwrap_or_default();
+    heads.into_iter().filter(|head| !head.is_empty() && field_of(head).is_none()).collect()
+}
+
 /// Which column is where.
 fn columns(heads: &Row) -> Result<HashMap<&'static str, usize>> {
     let mut found = HashMap::new();
     for (at, head) in heads.cells.iter().enumerate() {
-        let head = head.trim_end_matches('*').trim().to_lowercase();
-        if let Some((name, _)) = COLUMNS.iter().find(|(_, names)| names.contains(&head.as_str())) {
-            found.entry(*name).or_insert(at);
+        if let Some(name) = field_of(head)
+            && found.insert(name, at).is_some()
+        {
+            let text = Text::key("devices-import-column-twice").arg("column", head);
+            return Err(Error::field("file", text));
         }
     }
     for needed in ["serial", "name", "class", "adapter"] {
@@ -191,7 +204,6 @@ pub(crate) async fn run(
         return Err(Error::field("file", Text::key("devices-import-empty")));
     }
     let columns = columns(&rows.remove(0))?;
-    rows.truncate(read::MAX_ROWS);
     let names = db.read(move |db| names(db, facility, sees_residents)).await?;
     let mut wishes: Vec<Wish> = rows.iter().map(|row| wish(row, &columns, facility, &names)).collect();
     let mut seen: HashMap<String, usize> = HashMap::new();

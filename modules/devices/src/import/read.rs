@@ -1,5 +1,5 @@
-//! Files of spreadsheets as rows of text: CSV in UTF-8 (with a mark or without) or GB18030, which is how Excel in China
-//! saves it, and XLSX. Whoever uploads one is trusted to register devices, and not to send a small file that unpacks
+//! Files of spreadsheets as rows of text: CSV in UTF-8 (with a mark or without), UTF-16 with a mark or GB18030, which is how
+//! Excel in China saves it, and XLSX. Whoever uploads one is trusted to register devices, and not to send a small file that unpacks
 //! into gigabytes.
 
 use songhe_kernel::{Error, Result, Text};
@@ -13,6 +13,9 @@ pub(crate) const MAX_ROWS: usize = 2_000;
 pub(super) const MAX_COLUMNS: usize = 50;
 const MAX_CELL_CHARS: usize = 500;
 
+/// What files of Excel before 2007 begin with, and workbooks with a password (MS-CFB, 2.2).
+const OLE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
+
 /// A row with its number in the file, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Row {
@@ -24,6 +27,18 @@ pub(super) fn wrong(key: &'static str) -> Error {
     Error::field("file", Text::key(key))
 }
 
+/// The rows that a form brings back, if they are what [`rows`] could have made.
+///
+/// # Errors
+/// `Invalid` on `content` for anything else.
+pub(crate) fn brought_back(json: &str) -> Result<Vec<Row>> {
+    let changed = || Error::field("content", Text::key("devices-import-content"));
+    let rows: Vec<Row> = serde_json::from_str(json).map_err(|_| changed())?;
+    let is_ours = |row: &Row| row.cells.len() <= MAX_COLUMNS + 1 && row.cells.iter().all(|text| cell(text) == *text);
+    let fits = (2..=MAX_ROWS + 1).contains(&rows.len()) && rows.iter().all(is_ours);
+    if fits { Ok(rows) } else { Err(changed()) }
+}
+
 /// The rows of a file that are not empty, the headings first.
 ///
 /// # Errors
@@ -31,6 +46,9 @@ pub(super) fn wrong(key: &'static str) -> Error {
 pub(crate) fn rows(bytes: &[u8]) -> Result<Vec<Row>> {
     if bytes.len() > MAX_BYTES {
         return Err(Error::field("file", Text::key("devices-import-too-large").arg("max", MAX_BYTES / 1024 / 1024)));
+    }
+    if bytes.starts_with(OLE) {
+        return Err(wrong("devices-import-old-excel"));
     }
     let all = if bytes.starts_with(b"PK\x03\x04") { xlsx::rows(bytes)? } else { csv(&text(bytes)?)? };
     let rows: Vec<Row> = all.into_iter().filter(|row| row.cells.iter().any(|cell| !cell.is_empty())).collect();
@@ -43,11 +61,10 @@ pub(crate) fn rows(bytes: &[u8]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// UTF-8 if it is that, else GB18030.
+/// What its mark says; without one UTF-8 if it is that, else GB18030.
 fn text(bytes: &[u8]) -> Result<String> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
         Err(_) => {
             let (text, _, broken) = encoding_rs::GB18030.decode(bytes);
             if broken {
@@ -60,18 +77,18 @@ fn text(bytes: &[u8]) -> Result<String> {
 }
 
 pub(super) fn cell(text: &str) -> String {
-    let text: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     // What our own lists put before a formula.
-    let text = match text.strip_prefix('\'') {
-        Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest.to_owned(),
-        _ => text,
+    let text = match text.trim().strip_prefix('\'') {
+        Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,
+        _ => text.trim(),
     };
-    text.chars().take(MAX_CELL_CHARS).collect()
+    text.chars().take(MAX_CELL_CHARS).collect::<String>().trim_end().to_owned()
 }
 
 /// RFC 4180, with whichever of comma, semicolon and tab the headings are set apart by.
 fn csv(text: &str) -> Result<Vec<Row>> {
-    let first = text.lines().next().unwrap_or_default();
+    let first = text.split(['\n', '\r']).next().unwrap_or_default();
     let separator = [',', '\t', ';'].into_iter().max_by_key(|c| first.matches(*c).count()).unwrap_or(',');
     let mut rows = Vec::new();
     let (mut cells, mut current, mut quoted, mut line) = (Vec::new(), String::new(), false, 1);
@@ -88,8 +105,9 @@ fn csv(text: &str) -> Result<Vec<Row>> {
                 current.clear();
                 quoted = true;
             }
-            '\r' if !quoted => {}
-            '\n' if !quoted => {
+            '\r' if !quoted && chars.peek() == Some(&'\n') => {}
+            // Spreadsheets of a Mac end lines by the first alone.
+            '\n' | '\r' if !quoted => {
                 line += 1;
                 cells.push(cell(&std::mem::take(&mut current)));
                 rows.push(Row { number, cells: std::mem::take(&mut cells) });
@@ -136,6 +154,9 @@ mod tests {
         assert_eq!(read(text.as_bytes()), expected);
         assert_eq!(read(format!("\u{feff}{text}").as_bytes()), expected);
         assert_eq!(read(&encoding_rs::GB18030.encode(text).0), expected);
+        let wide: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(read(&wide), expected, "as Excel saves \"Unicode text\"");
+        assert_eq!(read("a,b\r1,2\r".as_bytes())[1], (2, vec!["1".to_owned(), "2".to_owned()]));
         assert_eq!(
             read(text.replacen("序列号,名称", "序列号\t名称", 1).replace("SH-9,", "SH-9\t").as_bytes())[1].1[0],
             "SH-9"
@@ -143,8 +164,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_form_brings_back_is_what_was_read() {
+        let text = "序列号,名称\nSH-9,'=1+1\n";
+        let ours = serde_json::to_string(&rows(text.as_bytes()).unwrap()).unwrap();
+        assert_eq!(brought_back(&ours).unwrap(), rows(text.as_bytes()).unwrap());
+        let row = |cell: &str| format!("{{\"number\":2,\"cells\":[\"{cell}\"]}}");
+        let all = |cell: &str| format!("[{},{}]", row("serial"), row(cell));
+        assert!(brought_back(&all("x")).is_ok());
+        let many = format!("[{}]", vec![row("x"); MAX_ROWS + 2].join(","));
+        for changed in ["", "[]", "{}", &all("a\\nb"), &all(&"x".repeat(MAX_CELL_CHARS + 1)), &many] {
+            let Err(Error::Invalid(fields)) = brought_back(changed) else { panic!("{changed}") };
+            assert_eq!(fields[0].field, "content");
+        }
+    }
+
+    #[test]
     fn what_is_no_spreadsheet_is_refused() {
-        for bytes in [&b""[..], b"serial,name", b"\xff\xfe\x00\x01", b"a\nb\0", b"a,b\n\"c", b"PK\x03\x04nothing"] {
+        for bytes in [&b""[..], b"serial,name", b"\xff\xfe\x00\x01", b"a\nb\0", b"a,b\n\"c", b"PK\x03\x04nothing", OLE]
+        {
             assert!(matches!(rows(bytes), Err(Error::Invalid(_))), "{bytes:?}");
         }
         assert!(rows(&vec![b'a'; MAX_BYTES + 1]).is_err());

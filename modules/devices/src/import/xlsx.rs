@@ -11,6 +11,10 @@ use super::read::{MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Row, cell, wrong};
 
 /// What one part of the archive may unpack to, in bytes. What an archive says of its own sizes is not believed.
 const MAX_UNPACKED: u64 = 16 * 1024 * 1024;
+/// Texts that cells may name by their number: more than there are cells to look at, since other sheets have theirs.
+const MAX_SHARED: usize = 200_000;
+/// The longest reference to a character: `&#x10FFFF;` without the first.
+const MAX_ENTITY: usize = 9;
 /// Rows looked at, empty ones among them.
 const MAX_LOOKED_AT: usize = MAX_ROWS + 1_000;
 const SHARED: &str = "xl/sharedStrings.xml";
@@ -22,12 +26,16 @@ pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Row>> {
         Some(entry) => text(bytes, entry).map(Some),
         None => Ok(None),
     };
-    let shared = unpack(SHARED)?.map(|xml| shared(&xml)).unwrap_or_default();
+    let shared = unpack(SHARED)?.map_or(Ok(Vec::new()), |xml| shared(&xml))?;
     let sheet = first_sheet(unpack("xl/workbook.xml")?.as_deref(), unpack("xl/_rels/workbook.xml.rels")?.as_deref())
         .filter(|name| entries.contains_key(name))
         .unwrap_or_else(|| "xl/worksheets/sheet1.xml".to_owned());
     let sheet = unpack(&sheet)?.ok_or_else(broken)?;
     Ok(sheet_rows(&sheet, &shared))
+}
+
+fn too_large() -> Error {
+    Error::field("file", Text::key("devices-import-too-large").arg("max", MAX_BYTES / 1024 / 1024))
 }
 
 struct Entry {
@@ -84,7 +92,7 @@ fn text(bytes: &[u8], entry: &Entry) -> Result<String> {
     };
     read.map_err(|_| broken())?;
     if u64::try_from(unpacked.len()).is_ok_and(|bytes| bytes > MAX_UNPACKED) {
-        return Err(Error::field("file", Text::key("devices-import-too-large").arg("max", MAX_BYTES / 1024 / 1024)));
+        return Err(too_large());
     }
     String::from_utf8(unpacked).map_err(|_| broken())
 }
@@ -164,7 +172,10 @@ fn plain(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         out.push_str(before);
-        let Some((entity, after)) = after.split_once(';') else {
+        // Looked for nearby only: a file of nothing but "&" would be read again from each of them.
+        let near = after.as_bytes().iter().take(MAX_ENTITY + 1).position(|byte| *byte == b';');
+        let Some((entity, after)) = near.and_then(|end| Some((after.get(..end)?, after.get(end + 1..)?))) else {
+            out.push('&');
             rest = after;
             continue;
         };
@@ -207,14 +218,16 @@ fn first_sheet(workbook: Option<&str>, relations: Option<&str>) -> Option<String
     })
 }
 
-/// Texts that cells name by their number. A text may be in runs; readings of characters are no part of it.
-fn shared(xml: &str) -> Vec<String> {
+/// Texts that cells name by their number, cut to what a cell may hold: each may be named by every cell. A text may be in
+/// runs; readings of characters are no part of it.
+fn shared(xml: &str) -> Result<Vec<String>> {
     let mut all = Vec::new();
     let (mut current, mut in_text, mut in_reading) = (String::new(), false, false);
     for token in tokens(xml) {
         match token {
             Token::Open { name: "si", .. } => current.clear(),
-            Token::Close("si") => all.push(std::mem::take(&mut current)),
+            Token::Close("si") if all.len() >= MAX_SHARED => return Err(too_large()),
+            Token::Close("si") => all.push(cell(&std::mem::take(&mut current))),
             Token::Open { name: "t", .. } => in_text = true,
             Token::Close("t") => in_text = false,
             Token::Open { name: "rPh", .. } => in_reading = true,
@@ -223,7 +236,7 @@ fn shared(xml: &str) -> Vec<String> {
             _ => {}
         }
     }
-    all
+    Ok(all)
 }
 
 /// "C7" is column 2.
@@ -243,7 +256,8 @@ fn number(text: &str) -> String {
 
 fn sheet_rows(xml: &str, shared: &[String]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    let (mut kind, mut at, mut value, mut in_value) = (String::new(), 0, String::new(), false);
+    let (mut kind, mut at, mut value) = (String::new(), 0, String::new());
+    let (mut in_value, mut in_reading) = (false, false);
     for token in tokens(xml) {
         match token {
             Token::Open { name: "row", attributes } => {
@@ -262,7 +276,9 @@ fn sheet_rows(xml: &str, shared: &[String]) -> Vec<Row> {
             }
             Token::Open { name: "v" | "t", .. } => in_value = true,
             Token::Close("v" | "t") => in_value = false,
-            Token::Text(text) if in_value => value.push_str(&plain(text)),
+            Token::Open { name: "rPh", .. } => in_reading = true,
+            Token::Close("rPh") => in_reading = false,
+            Token::Text(text) if in_value && !in_reading => value.push_str(&plain(text)),
             Token::Close("c") => {
                 let text = match kind.as_str() {
                     "s" => {
@@ -353,6 +369,60 @@ mod tests {
                 rows,
                 [(2, ["序列号", "", "名称"].map(str::to_owned).to_vec()), (5, whole.map(str::to_owned).to_vec())]
             );
+        }
+    }
+
+    /// As spreadsheet programs write them: texts with the cells or shared, in runs, dates, formulas, empty rows between.
+    #[test]
+    fn files_of_spreadsheet_programs_are_read() {
+        let files: [(&str, &[u8]); 3] = [
+            ("openpyxl", include_bytes!("../../tests/files/openpyxl.xlsx")),
+            ("inline", include_bytes!("../../tests/files/inline.xlsx")),
+            ("shared", include_bytes!("../../tests/files/shared.xlsx")),
+        ];
+        for (name, bytes) in files {
+            let rows = super::super::read::rows(bytes).unwrap();
+            let rows: Vec<(usize, String)> = rows.into_iter().map(|row| (row.number, row.cells.join("|"))).collect();
+            // A formula has the value that was stored with it; one file has none.
+            let formula = if name == "openpyxl" { "" } else { "床头呼叫器" };
+            let last = format!("X-3|{formula}|3.1|songhe-mqtt");
+            assert_eq!(
+                rows,
+                [
+                    (1, "序列号|名称|类别|接入方式|场所|老人|通信要求|购入日期".to_owned()),
+                    (2, "860123456789012|一键呼叫器 & 底座|3.1|songhe-mqtt|||守护|46327".to_owned()),
+                    (
+                        3,
+                        format!(
+                            "X-2|卫生间拉绳|3.1 安全监护设备|songhe-mqtt|||每天{}",
+                            if name == "openpyxl" { "|46328" } else { "" }
+                        )
+                    ),
+                    (6, last),
+                ],
+                "{name}"
+            );
+        }
+    }
+
+    /// Each would take hours, or gigabytes, if it were read as it asks to be: a test that does not end has failed.
+    #[test]
+    fn a_small_file_that_makes_much_work_is_read_or_refused_at_once() {
+        let cells = |cell: &str, n: usize| format!("<sheetData><row>{}</row></sheetData>", cell.repeat(n));
+        let long = "x".repeat(4 << 20);
+        let texts = format!("<sst><si><t>序列号</t></si><si><t>{long}</t></si></sst>");
+        let named = cells("<c t=\"s\"><v>1</v></c>", 100_000);
+        let amps = format!("<sst><si><t>{}</t></si></sst>", "&".repeat(2 << 20));
+        let empty = format!("<sst>{}</sst>", "<si/>".repeat(MAX_SHARED + 1));
+        for (what, texts, sheet, refused) in [
+            ("one text in all cells", texts.as_str(), named.as_str(), false),
+            ("nothing but ampersands", amps.as_str(), SHEET, false),
+            ("empty texts", empty.as_str(), SHEET, true),
+        ] {
+            let parts = [(SHARED, texts.as_bytes()), ("xl/worksheets/sheet1.xml", sheet.as_bytes())];
+            let bytes = archive(&parts, true);
+            assert!(bytes.len() < MAX_BYTES, "{what}");
+            assert_eq!(rows(&bytes).is_err(), refused, "{what}");
         }
     }
 

@@ -148,8 +148,21 @@ pub(super) struct Form {
     actions: String,
 }
 
-const FIELDS: Fields =
-    &[("place", "registry-place"), ("resident", "incidents-resident"), ("actions", "devices-call-actions")];
+const FIELDS: Fields = &[
+    ("place", "registry-place"),
+    ("resident", "incidents-resident"),
+    ("actions", "devices-call-actions"),
+    ("wants", "devices-test-wants"),
+    ("minutes", "devices-test-minutes"),
+    ("borrower", "incidents-resident"),
+    ("due_on", "devices-loan-due"),
+    ("note", "devices-loan-note"),
+    ("overlap_minutes", "devices-rotate-minutes"),
+    ("status", "devices-status-new"),
+    ("reason", "devices-status-reason"),
+    ("key", "devices-command-key"),
+    ("value", "devices-value"),
+];
 
 /// Everything of a device that one look at the database gives.
 struct Found {

@@ -7,26 +7,24 @@ use actix_web::http::StatusCode;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use songhe_adapter_core::EventKind;
 use songhe_kernel::http::{Access, Choice, Csv, Ctx, Fields, Figure, Menu, Refused, Route, Section, refused, url};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
 use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, Result, Text, Tx, UserId};
-use songhe_registry::{Facility, PlaceId, PlaceKind, facilities_of, facility_choices, places_in};
+use songhe_registry::{PlaceId, PlaceKind, chosen, facilities_of, facility_choices, places_in};
 
 use super::choice;
+use super::test_model::{self, TestModel};
 use crate::api::expected;
-use crate::device_tests::{self, Filter, Listed, Plan, Standing, TESTABLE, Test, TestId, TestKind, Totals, Wanted};
+use crate::device_tests::{
+    self, Expects, Filter, Listed, Order, Plan, Standing, TESTABLE, Test, TestId, TestKind, Totals, Wanted,
+};
 use crate::module::{DEVICES_READ, DEVICES_TEST, DEVICES_WRITE};
 use crate::register::{Device, DeviceId};
 use crate::schema::device;
-use crate::words;
 
 /// Tests shown below the list.
 const HISTORY: i64 = 20;
-/// For so long after a press somebody may say here that it was a call, in seconds.
-const REAL_WITHIN_S: i64 = 1_800;
-
 pub(super) fn routes() -> Vec<Route> {
     let (read, act, write) =
         (Access::Permission(DEVICES_READ), Access::Permission(DEVICES_TEST), Access::Permission(DEVICES_WRITE));
@@ -73,7 +71,8 @@ struct Page {
     due_here: usize,
     unknown_here: bool,
     history: Vec<Past>,
-    exempt: Vec<ExemptModel>,
+    exempt: Vec<NamedModel>,
+    unlisted: Vec<NamedModel>,
     can_test: bool,
     can_edit: bool,
     plan: PlanModel,
@@ -89,10 +88,16 @@ struct PlanModel {
 }
 
 #[derive(Serialize)]
-struct ExemptModel {
+struct NamedModel {
     id: DeviceId,
     name: String,
     serial: String,
+}
+
+impl From<&Device> for NamedModel {
+    fn from(device: &Device) -> Self {
+        Self { id: device.id, name: device.name.clone(), serial: device.serial.clone() }
+    }
 }
 
 #[derive(Serialize)]
@@ -104,28 +109,22 @@ struct Row {
     standing: &'static str,
     due: NaiveDate,
     asks: String,
-    passed: Option<Past>,
+    passed: Option<TestModel>,
     /// The test that waits, or that was over just now.
-    test: Option<Past>,
+    test: Option<TestModel>,
 }
 
 #[derive(Serialize)]
 struct Past {
-    id: TestId,
+    device_id: DeviceId,
     device_name: String,
-    state: String,
-    /// When the press came, or the test began.
-    at: Moment,
-    by: Option<String>,
-    ends_at: Moment,
-    stored_ms: Option<i64>,
-    shown_ms: Option<i64>,
-    unshown: bool,
-    may_be_real: bool,
+    #[serde(flatten)]
+    test: TestModel,
 }
 
 struct Found {
     all: Vec<Listed>,
+    unlisted: Vec<Device>,
     plan: Plan,
     places: Vec<Choice>,
     history: Vec<Test>,
@@ -135,7 +134,8 @@ struct Found {
 }
 
 fn find(db: &mut Db, facility: FacilityId, place: Option<PlaceId>, now: Moment) -> Result<Found> {
-    let all = device_tests::list(db, &Filter { facility, place, standing: None }, now)?;
+    let device_tests::Found { listed: all, unlisted } =
+        device_tests::list(db, &Filter { facility, place, standing: None }, now)?;
     let history = device_tests::latest(db, &Scope::Only(vec![facility]), None, None, HISTORY)?;
     let tests = || history.iter().chain(all.iter().flat_map(|one| one.latest.iter().chain(&one.passed)));
     let by: Vec<UserId> = tests().filter_map(|test| test.started_by).collect();
@@ -153,15 +153,9 @@ fn find(db: &mut Db, facility: FacilityId, place: Option<PlaceId>, now: Moment) 
         users: users.into_iter().collect(),
         names: names.into_iter().collect(),
         history,
+        unlisted,
         all,
     })
-}
-
-/// The facility that is asked for; else the first one.
-fn chosen<'a>(facilities: &'a [Facility], wish: &str) -> Result<&'a Facility> {
-    let wish: Option<FacilityId> = choice("facility", wish).map_err(|_| Error::NotFound)?;
-    let found = facilities.iter().find(|facility| wish.is_none_or(|wish| facility.id == wish));
-    found.ok_or(Error::NotFound)
 }
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
@@ -198,17 +192,16 @@ async fn render(ctx: Ctx, query: Query, errors: &[FieldError]) -> Result<HttpRes
         facilities: facility_choices(&facilities),
         places: found.places.clone(),
         states: Standing::ALL.map(|one| Choice::new(one.as_str(), ctx.say(&Text::key(standing_key(one))))).to_vec(),
-        kinds: TESTABLE.map(|kind| Choice::new(kind.name(), kind_words(&ctx, kind))).to_vec(),
+        kinds: TESTABLE
+            .map(|kind| Choice::new(kind.name(), test_model::asks(&ctx, Some(Expects::Event(kind)))))
+            .to_vec(),
         filtered: place.is_some() || wanted.is_some(),
         figures: figures(&ctx, device_tests::totals(&found.all)),
         due_here: found.all.iter().filter(due).count(),
         unknown_here: found.all.iter().any(|one| one.asks.is_none()),
-        history: found.history.iter().map(|test| past(test, &found, now)).collect(),
-        exempt: found
-            .exempt
-            .iter()
-            .map(|device| ExemptModel { id: device.id, name: device.name.clone(), serial: device.serial.clone() })
-            .collect(),
+        history: found.history.iter().map(|test| past(&ctx, test, &found, now)).collect(),
+        exempt: found.exempt.iter().map(NamedModel::from).collect(),
+        unlisted: found.unlisted.iter().map(NamedModel::from).collect(),
         can_test: ctx.caller().facilities(DEVICES_TEST).contains(id),
         can_edit: ctx.caller().facilities(DEVICES_WRITE).contains(id),
         plan: PlanModel {
@@ -234,10 +227,6 @@ const fn standing_key(standing: Standing) -> &'static str {
     }
 }
 
-fn kind_words(ctx: &Ctx, kind: EventKind) -> String {
-    words::event_key(kind.name()).map(|key| ctx.say(&Text::key(key))).unwrap_or_default()
-}
-
 fn figures(ctx: &Ctx, totals: Totals) -> Vec<Figure> {
     let figure = |key: &'static str, count: usize, tone: &'static str| Figure {
         label: ctx.say(&Text::key(key)),
@@ -253,25 +242,16 @@ fn figures(ctx: &Ctx, totals: Totals) -> Vec<Figure> {
     ]
 }
 
-fn past(test: &Test, found: &Found, now: Moment) -> Past {
-    let recent = test.done_at.is_some_and(|at| now.seconds_since(at) <= REAL_WITHIN_S);
+fn past(ctx: &Ctx, test: &Test, found: &Found, now: Moment) -> Past {
     Past {
-        id: test.id,
+        device_id: test.device_id,
         device_name: found.names.get(&test.device_id).cloned().unwrap_or_default(),
-        state: test.state.clone(),
-        at: test.observed_at.unwrap_or(test.started_at),
-        by: test.started_by.and_then(|id| found.users.get(&id).cloned()),
-        ends_at: test.ends_at,
-        stored_ms: test.stored_ms(),
-        shown_ms: test.shown_ms(),
-        unshown: test.state == "passed" && test.shown_at.is_none() && recent,
-        may_be_real: test.state == "passed" && recent,
+        test: test_model::model(ctx, test, &found.users, now),
     }
 }
 
 fn row(ctx: &Ctx, one: &Listed, found: &Found, now: Moment) -> Row {
-    let is_news =
-        |test: &&Test| test.state == "waiting" || test.done_at.is_some_and(|at| now.seconds_since(at) <= REAL_WITHIN_S);
+    let model = |test: &Test| test_model::model(ctx, test, &found.users, now);
     Row {
         id: one.device.id,
         name: one.device.name.clone(),
@@ -279,9 +259,9 @@ fn row(ctx: &Ctx, one: &Listed, found: &Found, now: Moment) -> Row {
         place: one.place_label.clone(),
         standing: one.standing.as_str(),
         due: one.due,
-        asks: one.asks.map(|kind| kind_words(ctx, kind)).unwrap_or_default(),
-        passed: one.passed.as_ref().map(|test| past(test, found, now)),
-        test: one.latest.as_ref().filter(is_news).map(|test| past(test, found, now)),
+        asks: test_model::asks(ctx, one.asks.map(Expects::Event)),
+        passed: one.passed.as_ref().map(model),
+        test: one.latest.as_ref().filter(|test| test_model::is_news(test, now)).map(model),
     }
 }
 
@@ -317,6 +297,14 @@ fn csv(ctx: &Ctx, zone: chrono_tz::Tz, shown: &[&Listed], users: &HashMap<UserId
     csv.answer("device-tests.csv")
 }
 
+/// Back to the page of the device that the form is on, or to the list as it was.
+fn back_from_test(ctx: &Ctx, query: &Query) -> Result<HttpResponse> {
+    match choice::<DeviceId>("device", &query.device)? {
+        Some(device) => ctx.redirect(&format!("/devices/{device}")),
+        None => back(ctx, query),
+    }
+}
+
 /// Back to the list as it was.
 fn back(ctx: &Ctx, query: &Query) -> Result<HttpResponse> {
     let pairs = [("facility", &*query.facility), ("place", &query.place), ("state", &query.state)];
@@ -326,18 +314,18 @@ fn back(ctx: &Ctx, query: &Query) -> Result<HttpResponse> {
 async fn start(ctx: Ctx) -> Result<HttpResponse> {
     let form: Query = ctx.form()?;
     let facility: FacilityId = form.facility.parse().map_err(|_| Error::NotFound)?;
-    let read = || -> Result<(Wanted, Option<EventKind>)> {
+    let by = ctx.caller().user_id;
+    let read = || -> Result<(Wanted, Order)> {
         let wanted = match choice("devices", &form.device)? {
             Some(device) => Wanted::Devices(vec![device]),
             None => Wanted::WhatIsDue { facility, place: choice("place", &form.place)? },
         };
-        Ok((wanted, expected(Some(&form.expects))?))
+        let expects = expected(Some(&form.expects))?;
+        Ok((wanted, Order { kind: TestKind::Weekly, expects, window_seconds: None, by }))
     };
-    let (scope, by) = (ctx.caller().facilities(DEVICES_TEST).clone(), ctx.caller().user_id);
+    let scope = ctx.caller().facilities(DEVICES_TEST).clone();
     let outcome = match read() {
-        Ok((wanted, expects)) => {
-            ctx.once(move |tx| device_tests::start_wanted(tx, &scope, &wanted, TestKind::Weekly, expects, by)).await
-        }
+        Ok((wanted, order)) => ctx.once(move |tx| device_tests::start_wanted(tx, &scope, &wanted, &order)).await,
         Err(error) => Err(error),
     };
     match refused(outcome)? {
@@ -354,12 +342,12 @@ async fn act(ctx: &Ctx, act: impl Fn(&mut Tx<'_>, &Scope, TestId) -> Result<()> 
 
 async fn cancel(ctx: Ctx) -> Result<HttpResponse> {
     act(&ctx, device_tests::cancel).await?;
-    back(&ctx, &ctx.form()?)
+    back_from_test(&ctx, &ctx.form()?)
 }
 
 async fn real(ctx: Ctx) -> Result<HttpResponse> {
     act(&ctx, device_tests::was_real).await?;
-    back(&ctx, &ctx.form()?)
+    back_from_test(&ctx, &ctx.form()?)
 }
 
 /// Told by the page itself as soon as somebody can see the result.

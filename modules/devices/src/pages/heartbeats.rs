@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::http::{Access, Ctx, Fields, Refused, Route, refused};
+use songhe_kernel::http::{Access, Ctx, Fields, Refused, Route};
 use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
 use songhe_registry::facilities_of;
 
@@ -16,7 +16,11 @@ pub(super) fn routes() -> Vec<Route> {
     vec![Route::get("/devices/heartbeats", write, show), Route::post("/devices/heartbeats", write, save)]
 }
 
-const FIELDS: Fields = &[("silence_seconds", "devices-silence-minutes")];
+const FIELDS: Fields = &[
+    ("guard", "devices-heartbeat-guard"),
+    ("regular", "devices-heartbeat-regular"),
+    ("daily", "devices-heartbeat-daily"),
+];
 
 #[derive(Serialize)]
 struct Page {
@@ -36,14 +40,24 @@ struct Row {
 struct LimitModel {
     heartbeat: &'static str,
     text_key: &'static str,
-    minutes: i32,
+    /// Of its input: the name alone where something was refused, so that the summary leads there.
+    id: String,
+    minutes: String,
+    error: Option<String>,
+}
+
+/// What was typed for a facility, in the order of [`Heartbeat::ALL`], and refused.
+struct Typed {
+    facility: FacilityId,
+    minutes: [String; 3],
 }
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
-    render(&ctx, &[]).await
+    render(&ctx, None, &[]).await
 }
 
-async fn render(ctx: &Ctx, errors: &[FieldError]) -> Result<HttpResponse> {
+async fn render(ctx: &Ctx, typed: Option<Typed>, errors: &[FieldError]) -> Result<HttpResponse> {
+    let said: Vec<(&'static str, String)> = errors.iter().map(|error| (error.field, ctx.say(&error.text))).collect();
     let facilities = facilities_of(ctx, DEVICES_WRITE).await?;
     let rows = ctx
         .app()
@@ -52,11 +66,18 @@ async fn render(ctx: &Ctx, errors: &[FieldError]) -> Result<HttpResponse> {
             facilities
                 .into_iter()
                 .map(|facility| {
-                    let limits = Heartbeat::ALL.into_iter().map(|one| {
+                    let typed = typed.as_ref().filter(|typed| typed.facility == facility.id);
+                    let limits = Heartbeat::ALL.into_iter().enumerate().map(|(at, one)| {
+                        let name = one.as_str();
+                        let stored = lifecycle::limit_at(db, facility.id, one)? / 60;
+                        let again = typed.and_then(|typed| typed.minutes.get(at).cloned());
+                        let error = said.iter().find(|(field, _)| typed.is_some() && *field == name);
                         Ok(LimitModel {
-                            heartbeat: one.as_str(),
+                            heartbeat: name,
                             text_key: one.text_key(),
-                            minutes: lifecycle::limit_at(db, facility.id, one)? / 60,
+                            id: if typed.is_some() { name.to_owned() } else { format!("{}-{name}", facility.id) },
+                            minutes: again.unwrap_or_else(|| stored.to_string()),
+                            error: error.map(|(_, text)| text.clone()),
                         })
                     });
                     Ok(Row { limits: limits.collect::<Result<_>>()?, id: facility.id, name: facility.name.clone() })
@@ -80,23 +101,21 @@ async fn save(ctx: Ctx) -> Result<HttpResponse> {
     let form: Form = ctx.form()?;
     let facility: FacilityId = form.facility.parse().map_err(|_| Error::NotFound)?;
     ctx.caller().expect_at(DEVICES_WRITE, facility)?;
-    let seconds = |text: &str| {
-        let minutes: Option<i32> = text.trim().parse().ok();
-        let wrong = || Error::field("silence_seconds", Text::key("error-invalid-number"));
-        minutes.and_then(|minutes| minutes.checked_mul(60)).ok_or_else(wrong)
-    };
-    let read = || -> Result<_> { Ok([seconds(&form.guard)?, seconds(&form.regular)?, seconds(&form.daily)?]) };
-    let outcome = match read() {
-        Ok(all) => {
-            ctx.once(move |tx| {
-                Heartbeat::ALL.into_iter().zip(all).try_for_each(|(one, s)| lifecycle::set_limit(tx, facility, one, s))
-            })
-            .await
+    let (min, max) = (lifecycle::SILENCE_S.0 / 60, lifecycle::SILENCE_S.1 / 60);
+    let minutes = [form.guard, form.regular, form.daily];
+    let (mut limits, mut wrong) = (Vec::new(), Vec::new());
+    for (one, text) in Heartbeat::ALL.into_iter().zip(&minutes) {
+        match text.trim().parse::<i32>() {
+            Ok(minutes) if (min..=max).contains(&minutes) => limits.push((one, minutes * 60)),
+            _ => {
+                let text = Text::key("error-out-of-range").arg("min", min).arg("max", max);
+                wrong.push(FieldError::new(one.as_str(), text));
+            }
         }
-        Err(error) => Err(error),
-    };
-    match refused(outcome)? {
-        Ok(()) => ctx.redirect("/devices/heartbeats"),
-        Err(errors) => render(&ctx, &errors).await,
     }
+    if !wrong.is_empty() {
+        return render(&ctx, Some(Typed { facility, minutes }), &wrong).await;
+    }
+    ctx.once(move |tx| limits.iter().try_for_each(|(one, s)| lifecycle::set_limit(tx, facility, *one, *s))).await?;
+    ctx.redirect("/devices/heartbeats")
 }

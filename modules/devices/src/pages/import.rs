@@ -10,7 +10,7 @@ use songhe_kernel::http::{Access, Choice, Csv, Ctx, Fields, Refused, Route, refu
 use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
 use songhe_registry::{RESIDENTS_READ, facilities_of, facility_choices};
 
-use super::with;
+use super::{choice, with};
 use crate::api::read_rows;
 use crate::import::{self, Line, Outcome, Row, read};
 use crate::module::{DEVICES_WRITE, Setup};
@@ -30,7 +30,8 @@ pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     ]
 }
 
-const FIELDS: Fields = &[("file", "devices-import-file"), ("facility", "registry-facility")];
+const FIELDS: Fields =
+    &[("file", "devices-import-file"), ("facility", "registry-facility"), ("content", "devices-import-step-2")];
 
 #[derive(Serialize)]
 struct Page {
@@ -49,6 +50,8 @@ struct Preview {
     known: usize,
     refused: usize,
     rows: Vec<RowModel>,
+    /// Headings that mean nothing here.
+    unread: Vec<String>,
     /// What the second step sends.
     content: String,
 }
@@ -114,8 +117,11 @@ async fn template(ctx: Ctx) -> Result<HttpResponse> {
     Ok(csv.answer("devices-template.csv"))
 }
 
+/// # Errors
+/// `Invalid` on `facility` for what names none; `NotFound` for one that is not the caller's.
 fn facility_of(ctx: &Ctx, text: &str) -> Result<FacilityId> {
-    let facility: FacilityId = text.parse().map_err(|_| Error::NotFound)?;
+    let facility: FacilityId =
+        choice("facility", text)?.ok_or_else(|| Error::field("facility", Text::key("error-choose")))?;
     ctx.caller().expect_at(DEVICES_WRITE, facility)?;
     Ok(facility)
 }
@@ -129,26 +135,30 @@ async fn look(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     let parts = ctx.multipart()?;
     let part = |name: &str| parts.iter().find(|part| part.name == name);
     let wanted = part("facility").map(|part| String::from_utf8_lossy(&part.bytes).into_owned()).unwrap_or_default();
-    let facility = facility_of(&ctx, &wanted)?;
     let file = part("file").map(|part| part.bytes.clone()).unwrap_or_default();
-    let outcome = match read_rows(file).await {
-        Ok(rows) => run(&ctx, &setup, facility, rows.clone(), false).await.map(|lines| (rows, lines)),
-        Err(error) => Err(error),
+    let preview = async {
+        let facility = facility_of(&ctx, &wanted)?;
+        let rows = read_rows(file).await?;
+        preview(&ctx, &setup, facility, rows).await
     };
-    match refused(outcome)? {
-        Ok((rows, lines)) => {
-            let count = |outcome| lines.iter().filter(|line| line.outcome == outcome).count();
-            let preview = Preview {
-                new: count(Outcome::New),
-                known: count(Outcome::Known),
-                refused: count(Outcome::Refused),
-                content: serde_json::to_string(&rows)?,
-                rows: lines.iter().map(|line| row_model(&ctx, line)).collect(),
-            };
-            render(&ctx, wanted, Some(preview), &[]).await
-        }
+    match refused(preview.await)? {
+        Ok(preview) => render(&ctx, wanted, Some(preview), &[]).await,
         Err(errors) => render(&ctx, wanted, None, &errors).await,
     }
+}
+
+async fn preview(ctx: &Ctx, setup: &Arc<Setup>, facility: FacilityId, rows: Vec<Row>) -> Result<Preview> {
+    let (content, unread) = (serde_json::to_string(&rows)?, import::unread(&rows));
+    let lines = run(ctx, setup, facility, rows, false).await?;
+    let count = |outcome| lines.iter().filter(|line| line.outcome == outcome).count();
+    Ok(Preview {
+        new: count(Outcome::New),
+        known: count(Outcome::Known),
+        refused: count(Outcome::Refused),
+        unread,
+        content,
+        rows: lines.iter().map(|line| row_model(ctx, line)).collect(),
+    })
 }
 
 fn row_model(ctx: &Ctx, line: &Line) -> RowModel {
@@ -172,17 +182,29 @@ const fn outcome_key(outcome: Outcome) -> &'static str {
 }
 
 async fn commit(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
     struct Form {
         facility: String,
         content: String,
     }
     let Form { facility: wanted, content } = ctx.form()?;
-    let facility = facility_of(&ctx, &wanted)?;
-    let rows: Vec<Row> = serde_json::from_str(&content).map_err(|_| Error::NotFound)?;
-    let lines = match refused(run(&ctx, &setup, facility, rows, true).await)? {
+    let read = || Ok((facility_of(&ctx, &wanted)?, read::brought_back(&content)?));
+    let outcome = match read() {
+        Ok((facility, rows)) => run(&ctx, &setup, facility, rows, true).await,
+        Err(error) => Err(error),
+    };
+    let lines = match refused(outcome)? {
         Ok(lines) => lines,
-        Err(errors) => return render(&ctx, wanted, None, &errors).await,
+        // What was read of a file is in the form alone: what of it can be shown is shown again.
+        Err(errors) => {
+            let rows = read::brought_back(&content).ok();
+            let shown = match rows.zip(facility_of(&ctx, &wanted).ok()) {
+                Some((rows, facility)) => preview(&ctx, &setup, facility, rows).await.ok(),
+                None => None,
+            };
+            return render(&ctx, wanted, shown, &errors).await;
+        }
     };
     let heads = [
         "devices-import-row",

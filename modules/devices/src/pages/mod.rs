@@ -10,6 +10,7 @@ mod edit;
 mod heartbeats;
 mod import;
 mod quarantine;
+mod test_model;
 mod upkeep;
 
 use std::future::Future;

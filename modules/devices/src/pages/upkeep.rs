@@ -1,7 +1,7 @@
 //! What the page of a device shows of its life, beside what it told: health, tests, loans, commands, its status; and the
 //! forms of these. `templates/devices/upkeep.hbs` is the part of the page.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
@@ -9,22 +9,24 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, Choice, Ctx, Route, refused};
+use songhe_kernel::identity::Scope;
 use songhe_kernel::identity::schema::app_user;
-use songhe_kernel::{Db, Error, Moment, Result, Text, UserId};
+use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, UserId};
 use songhe_registry::{RESIDENTS_READ, ResidentId, zone_of};
 
 use super::device::{form_of, render};
 use super::edit::{say, seen, show_credential};
+use super::test_model::{self, TestModel};
 use super::{choice, with};
 use crate::commands::{self, Stored, Wish};
-use crate::commissioning::{self, Test};
+use crate::device_tests::{self, Expects, Order, Test, TestKind, Wanted};
 use crate::faults::{self, Fault};
 use crate::lifecycle::{self, Status, StatusNote};
 use crate::loans::{self, Loan};
-use crate::module::{DEVICES_COMMAND, DEVICES_WRITE, Setup};
+use crate::module::{DEVICES_COMMAND, DEVICES_TEST, DEVICES_WRITE, Setup};
 use crate::online::Heartbeat;
 use crate::register::{self, Device};
-use crate::{gateways, list, observations, words};
+use crate::{gateways, list, observations};
 
 /// Tests and commands shown, the latest.
 const SHOWN: i64 = 5;
@@ -34,7 +36,7 @@ pub(super) fn routes(setup: &Arc<Setup>) -> Vec<Route> {
     vec![
         Route::post("/devices/{id}/status", write, with(setup, set_status)),
         Route::post("/devices/{id}/heartbeat", write, with(setup, set_heartbeat)),
-        Route::post("/devices/{id}/tests", write, with(setup, start_test)),
+        Route::post("/devices/{id}/tests", Access::Permission(DEVICES_TEST), with(setup, start_test)),
         Route::post("/devices/{id}/loan", write, with(setup, lend)),
         Route::post("/devices/{id}/return", write, with(setup, take_back)),
         Route::post("/devices/{id}/rotate", write, with(setup, rotate)),
@@ -58,6 +60,8 @@ pub(super) struct Upkeep {
     commissioned_at: Option<Moment>,
     faults: Vec<FaultModel>,
     tests: Vec<TestModel>,
+    may_test: bool,
+    wants: Vec<Choice>,
     loan: Option<LoanModel>,
     loans: Vec<LoanModel>,
     commands: Vec<CommandModel>,
@@ -66,6 +70,28 @@ pub(super) struct Upkeep {
     may_set: bool,
     overlap_until: Option<Moment>,
     has_secret: bool,
+    /// What the forms show: what was typed and refused, else what is usual.
+    kept: BTreeMap<&'static str, String>,
+}
+
+/// Inputs of the forms, and what they show at first.
+const INPUTS: [(&str, &str); 10] = [
+    ("wants", "alarm"),
+    ("minutes", "5"),
+    ("borrower", ""),
+    ("due_on", ""),
+    ("note", ""),
+    ("overlap_minutes", "60"),
+    ("status", ""),
+    ("reason", ""),
+    ("key", ""),
+    ("value", ""),
+];
+
+fn kept(ctx: &Ctx) -> BTreeMap<&'static str, String> {
+    // Without a form nothing was typed.
+    let mut typed: HashMap<String, String> = ctx.form().unwrap_or_default();
+    INPUTS.into_iter().map(|(name, usual)| (name, typed.remove(name).unwrap_or_else(|| usual.to_owned()))).collect()
 }
 
 #[derive(Serialize)]
@@ -74,19 +100,6 @@ struct FaultModel {
     since: Moment,
     /// Told together with others.
     grouped: bool,
-}
-
-#[derive(Serialize)]
-struct TestModel {
-    state: &'static str,
-    wants_alarm: bool,
-    started_at: Moment,
-    until_at: Moment,
-    by: String,
-    event_key: Option<&'static str>,
-    measure: Option<String>,
-    took: Option<String>,
-    delay: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -130,7 +143,7 @@ struct Found {
 fn look(db: &mut Db, device: &Device, sees_residents: bool, now: Moment) -> Result<Found> {
     let id = device.id;
     let note = lifecycle::status_note(db, id)?;
-    let tests = commissioning::of_device(db, id, SHOWN)?;
+    let tests = device_tests::latest(db, &Scope::All, Some(id), None, SHOWN)?;
     let loans = loans::of_device(db, id)?;
     let commands = commands::of_device(db, id, SHOWN)?;
     let by: Vec<UserId> = [note.by]
@@ -216,7 +229,11 @@ pub(super) async fn model(ctx: &Ctx, setup: &Setup, device: &Device) -> Result<U
                 grouped: fault.group_key.is_some(),
             })
             .collect(),
-        tests: found.tests.iter().map(|test| test_model(test, name(test.started_by), now)).collect(),
+        tests: found.tests.iter().map(|test| test_model::model(ctx, test, &found.users, now)).collect(),
+        may_test: may(DEVICES_TEST),
+        wants: [Expects::Alarm, Expects::Any]
+            .map(|one| Choice::new(one.as_str(), test_model::asks(ctx, Some(one))))
+            .to_vec(),
         commands: found
             .commands
             .iter()
@@ -226,26 +243,10 @@ pub(super) async fn model(ctx: &Ctx, setup: &Setup, device: &Device) -> Result<U
         offered,
         overlap_until: found.overlap_until,
         has_secret: found.secret_at.is_some(),
+        kept: kept(ctx),
         loan: open.pop(),
         loans: over,
     })
-}
-
-fn test_model(test: &Test, by: String, now: Moment) -> TestModel {
-    let seconds = |ms: i64| format!("{}.{}", ms / 1_000, ms % 1_000 / 100);
-    let heard = test.heard.as_deref().unwrap_or_default();
-    let event_key = if heard == "state" { Some("devices-test-state") } else { words::event_key(heard) };
-    TestModel {
-        state: test.state(now),
-        wants_alarm: test.wants_alarm,
-        started_at: test.started_at,
-        until_at: test.until_at,
-        by,
-        event_key,
-        measure: words::is_measure(heard).then(|| heard.to_owned()),
-        took: test.took_ms().map(seconds),
-        delay: test.delay_ms.map(seconds),
-    }
 }
 
 fn command_model(ctx: &Ctx, stored: &Stored, by: String) -> Result<CommandModel> {
@@ -319,6 +320,7 @@ async fn set_heartbeat(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     answer(&ctx, &setup, device, outcome).await
 }
 
+/// Who commissions says that a device may be relied upon: that needs more than a weekly test.
 async fn start_test(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     #[derive(Deserialize)]
     struct Form {
@@ -328,12 +330,29 @@ async fn start_test(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {
     }
     let Form { minutes, wants } = ctx.form()?;
     let device = seen(&ctx, DEVICES_WRITE).await?;
-    let (id, by, wants_alarm) = (device.id, Some(ctx.caller().user_id), wants == "alarm");
-    let outcome = match number("minutes", &minutes) {
-        Ok(minutes) => ctx.once(move |tx| commissioning::start(tx, id, minutes, wants_alarm, by)).await,
+    let (scope, by) = (ctx.caller().facilities(DEVICES_WRITE).clone(), ctx.caller().user_id);
+    let read = || -> Result<Order> {
+        let expects = Some(Expects::parse(&wants).ok_or_else(|| unknown("wants"))?);
+        let seconds = number::<i32>("minutes", &minutes)?.saturating_mul(60);
+        Ok(Order { kind: TestKind::Commissioning, expects, window_seconds: Some(seconds), by })
+    };
+    let wanted = Wanted::Devices(vec![device.id]);
+    let outcome = match read() {
+        Ok(order) => ctx.once(move |tx| device_tests::start_wanted(tx, &scope, &wanted, &order).map(drop)).await,
         Err(error) => Err(error),
     };
-    answer(&ctx, &setup, device, outcome).await
+    answer(&ctx, &setup, device, outcome.map_err(in_minutes)).await
+}
+
+/// The form asks for minutes.
+fn in_minutes(error: Error) -> Error {
+    let Error::Invalid(fields) = error else { return error };
+    let minutes = || Text::key("device-tests-error-range").arg("min", 1).arg("max", 30);
+    let field = |one: FieldError| match one.field {
+        "window_seconds" => FieldError::new("minutes", minutes()),
+        _ => one,
+    };
+    Error::Invalid(fields.into_iter().map(field).collect())
 }
 
 async fn lend(ctx: Ctx, setup: Arc<Setup>) -> Result<HttpResponse> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use songhe_adapter_core::EventKind::{self, Fall, Smoke, Sos};
-use songhe_devices::device_tests::{self, Test, TestId, TestKind};
+use songhe_adapter_core::Measure;
+use songhe_devices::device_tests::{self, Expects, Order, Test, TestId, TestKind};
 use songhe_devices::{Accepted, DeviceId};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::schema::{effect, timer};
@@ -17,10 +18,14 @@ const SOON: Duration = Duration::from_secs(20);
 
 impl Street {
     pub(crate) async fn start_test(&self, device: DeviceId, expects: Option<EventKind>) -> Result<TestId, Error> {
+        self.order(device, TestKind::Weekly, expects.map(Expects::Event)).await
+    }
+
+    async fn order(&self, device: DeviceId, kind: TestKind, expects: Option<Expects>) -> Result<TestId, Error> {
         let device = self.device(device).await;
-        let start = move |tx: &mut songhe_kernel::Tx<'_>| {
-            device_tests::start(tx, std::slice::from_ref(&device), TestKind::Weekly, expects, UserId(1))
-        };
+        let order = Order { kind, expects, window_seconds: None, by: UserId(1) };
+        let start =
+            move |tx: &mut songhe_kernel::Tx<'_>| device_tests::start(tx, std::slice::from_ref(&device), &order);
         self.db.write(start).await.map(|started| started[0])
     }
 
@@ -177,6 +182,46 @@ both_databases! {
         running.stop().await;
     }
 
+    async fn a_device_that_calls_nobody_is_commissioned_by_any_word(test: TestDb) {
+        let street = street(&test).await;
+        street.rule(Measure::RoomTemperature, (Some(30), None), 0).await;
+        let sensor = street.here.sensor;
+        let id = street.order(sensor, TestKind::Commissioning, Some(Expects::Any)).await.unwrap();
+        street.accept(street.read_before("SH-2", "0", Measure::RoomTemperature, "20", 0, true)).await;
+        street.accept(street.reading("SH-1", "0", Measure::RoomTemperature, "20")).await;
+        assert_eq!(street.test(id).await.state, "waiting", "what had waited, and what another device says, is not its word");
+        street.accept(street.reading("SH-2", "1", Measure::RoomTemperature, "35")).await;
+        let passed = street.test(id).await;
+        assert_eq!((passed.state.as_str(), passed.told.as_deref()), ("passed", Some("room_temperature")));
+        assert_eq!(street.device(sensor).await.commissioned_at, passed.done_at);
+        assert_eq!(street.kinds().await, ["threshold"], "a measurement means what it always means");
+        let real = street.db.write(move |tx| device_tests::was_real(tx, &Scope::All, id)).await;
+        assert!(matches!(real, Err(Error::Conflict(_))), "a reading is no call");
+        street.accept(street.sos("SH-2", "2")).await;
+        assert_eq!(street.kinds().await, ["threshold", "sos"], "the test had its word");
+    }
+
+    async fn what_waits_for_something_else_ends(test: TestDb) {
+        let street = street(&test).await;
+        let cord = street.here.cord;
+        let any = street.order(cord, TestKind::Commissioning, Some(Expects::Any)).await.unwrap();
+        assert_eq!(street.order(cord, TestKind::Commissioning, Some(Expects::Any)).await.unwrap(), any);
+        let weekly = street.start_test(cord, None).await.unwrap();
+        assert_eq!((street.test(any).await.state.as_str(), street.test(weekly).await.state.as_str()), ("cancelled", "waiting"));
+        street.accept(street.reading("SH-1", "1", Measure::RoomTemperature, "21")).await;
+        assert_eq!(street.test(weekly).await.state, "waiting");
+        street.accept(street.sos("SH-1", "2")).await;
+        assert_eq!((street.kinds().await.len(), street.test(weekly).await.state.as_str()), (0, "passed"));
+        assert_eq!(street.device(cord).await.commissioned_at, None, "a weekly test commissions nothing");
+        let late = street.start_test(cord, None).await.unwrap();
+        street.clock.advance(Duration::from_secs(301));
+        let again = street.start_test(cord, None).await.unwrap();
+        assert_eq!((late == again, street.test(late).await.state.as_str()), (false, "missed"), "over before its timer says so");
+        for wrong in [Expects::Any, Expects::Alarm] {
+            assert!(matches!(street.order(cord, TestKind::Weekly, Some(wrong)).await, Err(Error::Invalid(_))), "{wrong:?}");
+        }
+    }
+
     async fn a_device_that_tests_itself_has_been_tested(test: TestDb) {
         let street = street(&test).await;
         let own = |id: &str| street.told("SH-1", id, EventKind::Test, true, 0);
@@ -267,6 +312,39 @@ mod over_http {
             assert!(page.body.contains("恢复测试"), "{}", page.body);
             let csv = desk.page(&admin, "/device-tests?format=csv").await;
             assert!(csv.kind.starts_with("text/csv") && csv.body.contains("\"SH-1\",\"已逾期\",\"2026-11-29\""), "{}", csv.body);
+        }
+
+        async fn a_sensor_of_a_room_is_not_among_those_that_call(test: TestDb) {
+            let desk = Desk::open(&test).await;
+            let (street, carer) = (&desk.street, desk.token("carer").await);
+            let serials = || async { standings(&desk, &carer).await.into_iter().map(|(serial, ..)| serial).collect::<Vec<_>>() };
+            street.accept(street.reading("SH-2", "1", Measure::BatteryPercent, "90")).await;
+            assert_eq!(serials().await, ["SH-2", "SH-1"], "one that says nothing but its battery may be a button");
+            street.accept(street.reading("SH-2", "2", Measure::RoomTemperature, "21")).await;
+            assert_eq!(serials().await, ["SH-1"]);
+            let page = desk.page(&carer, "/device-tests").await.body;
+            assert!(page.contains("另有 1 台安全监护设备未列入") && page.contains("SH-2"), "{page}");
+            let (_, list) = desk.get(&carer, &format!("/api/v1/device-tests?facility={}", street.here.facility)).await;
+            assert_eq!((&list["unlisted"], &list["totals"]["devices"]), (&json!([street.here.sensor]), &json!(1)));
+            // A radar knows the climate as well, and tells what no thermometer can.
+            street.accept(street.told("SH-2", "3", EventKind::Presence, true, 0)).await;
+            assert_eq!(serials().await, ["SH-2", "SH-1"]);
+        }
+
+        async fn what_was_commissioned_by_an_alarm_is_among_those_that_call(test: TestDb) {
+            let desk = Desk::open(&test).await;
+            let (street, admin) = (&desk.street, desk.token("admin").await);
+            street.accept(street.reading("SH-2", "1", Measure::RoomTemperature, "21")).await;
+            assert_eq!(standings(&desk, &admin).await.len(), 1);
+            street.order(street.here.sensor, TestKind::Commissioning, Some(Expects::Any)).await.unwrap();
+            street.accept(street.reading("SH-2", "2", Measure::RoomTemperature, "21")).await;
+            assert_eq!(standings(&desk, &admin).await.len(), 1, "any word makes no alarm of it");
+            street.order(street.here.sensor, TestKind::Commissioning, Some(Expects::Alarm)).await.unwrap();
+            street.accept(street.told("SH-2", "3", Smoke, true, 0)).await;
+            street.accept(street.told("SH-2", "4", Smoke, false, 0)).await;
+            let all = standings(&desk, &admin).await;
+            assert_eq!(all[0], ("SH-2".into(), "passed".into(), json!("smoke")), "and its test counts");
+            assert_eq!(street.kinds().await, [""; 0]);
         }
 
         async fn a_press_that_was_a_call_is_raised_from_the_page(test: TestDb) {

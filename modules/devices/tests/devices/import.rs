@@ -107,4 +107,63 @@ both_databases! {
         let carer = desk.token("carer").await;
         assert_eq!(desk.upload(&carer, &facility, FILE.as_bytes()).await.status, 403);
     }
+
+    async fn what_was_changed_on_its_way_is_refused_by_name_and_what_can_be_is_kept(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let admin = desk.token("admin").await;
+        let facility = desk.street.here.facility.to_string();
+        let content = json!([
+            { "number": 1, "cells": ["序列号", "名称", "类别", "接入方式"] },
+            { "number": 2, "cells": ["N-1", "拉绳", "3.1", "songhe-mqtt"] },
+        ])
+        .to_string();
+        let commit = |facility: &str, content: &str| {
+            let (desk, admin) = (&desk, &admin);
+            let form = [("facility", facility.to_owned()), ("content", content.to_owned())];
+            async move {
+                let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                desk.form(admin, "/devices/import/commit", &form).await
+            }
+        };
+        for broken in ["", "[]", "no rows", &content.replace("N-1", &"x".repeat(501))] {
+            let refused = commit(&facility, broken).await;
+            assert!(refused.status == 422 && refused.body.contains("与检查过的文件不一致"), "{broken}: {}", refused.body);
+            assert!(refused.body.contains(&format!("value=\"{facility}\" selected")), "{}", refused.body);
+        }
+        for wrong in ["", "fac_x"] {
+            let refused = commit(wrong, &content).await;
+            assert!(refused.status == 422 && refused.body.contains("href=\"#facility\""), "{wrong}: {}", refused.body);
+            let refused = desk.upload(&admin, wrong, FILE.as_bytes()).await;
+            assert!(refused.status == 422 && refused.body.contains("href=\"#facility\""), "{wrong}: {}", refused.body);
+        }
+        let foreign = desk.street.elsewhere.facility.to_string();
+        assert_eq!(commit(&foreign, &content).await.status, 404);
+        let heads = commit(&facility, &content.replace("接入方式", "名称")).await;
+        assert!(heads.status == 422 && heads.body.contains("列“名称”出现了两次"), "{}", heads.body);
+        assert_eq!(desk.get(&admin, "/api/v1/devices").await.1["items"].as_array().unwrap().len(), 2, "nothing happened");
+        assert_eq!(commit(&facility, &content).await.status, 200);
+        assert_eq!(desk.get(&admin, "/api/v1/devices").await.1["items"].as_array().unwrap().len(), 3);
+    }
+
+    async fn files_of_spreadsheet_programs_are_imported_and_what_is_none_is_told_apart(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let admin = desk.token("admin").await;
+        let facility = desk.street.here.facility.to_string();
+        let seen = desk.upload(&admin, &facility, include_bytes!("../files/shared.xlsx")).await;
+        assert!(seen.status == 200 && seen.body.contains("卫生间拉绳"), "{}", seen.body);
+        assert!(seen.body.contains("以下列无法识别") && seen.body.contains("购入日期"), "what is left out is told: {}", seen.body);
+        let (_, done) = desk.import(&admin, include_bytes!("../files/inline.xlsx"), true).await;
+        assert_eq!(outcomes(&done), [(2, "registered"), (3, "registered"), (6, "registered")], "{done:#}");
+        assert_eq!(done["unread_columns"], json!(["购入日期"]));
+        let list = desk.get(&admin, "/api/v1/devices?q=860123456789012").await.1;
+        assert_eq!(list["items"][0]["name"], "一键呼叫器 & 底座");
+        // A formula that no program has worked out has no value.
+        let (_, seen) = desk.import(&admin, include_bytes!("../files/openpyxl.xlsx"), false).await;
+        assert_eq!(outcomes(&seen), [(2, "known"), (3, "known"), (6, "known")]);
+        let old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and so on";
+        let refused = desk.upload(&admin, &facility, old).await;
+        assert!(refused.status == 422 && refused.body.contains("另存为 XLSX"), "{}", refused.body);
+        let refused = desk.upload(&admin, &facility, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").await;
+        assert!(refused.status == 422 && refused.body.contains("文字编码"), "a picture that is called .csv: {}", refused.body);
+    }
 }

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::{adapters, street};
+use crate::common::adapters;
 use crate::screens::Desk;
 use serde_json::{Value, json};
 use songhe_adapter_core::{EventKind, Measure};
 use songhe_adapter_mqtt::device::{command_result, parse_command};
 use songhe_devices::lifecycle::{self, Status};
 use songhe_devices::outlet::{Carried, Outlet, Way};
-use songhe_devices::{Accepted, Devices, Message, commissioning, register};
+use songhe_devices::{Accepted, Devices, Message, register};
 use songhe_kernel::Modules;
 use songhe_kernel::effects::Sent;
 use songhe_kernel::runtime::Runtime;
@@ -65,38 +65,54 @@ both_databases! {
     async fn a_test_takes_the_next_press_and_the_one_after_it_is_a_call(test: TestDb) {
         let desk = Desk::open(&test).await;
         let street = &desk.street;
-        let (cord, admin) = (street.here.cord, desk.token("admin").await);
-        let path = format!("/api/v1/devices/{cord}/tests");
-        assert_eq!(desk.post(&admin, &path, json!({ "minutes": 0 })).await.0, 422);
-        let (status, tests) = desk.post(&admin, &path, json!({ "minutes": 5, "wants_alarm": true })).await;
-        assert_eq!((status, &tests["items"][0]["state"]), (200, &json!("running")), "{tests}");
+        let (cord, admin, carer) = (street.here.cord, desk.token("admin").await, desk.token("carer").await);
+        let order = |seconds: i64| json!({
+            "devices": [cord], "kind": "commissioning", "expects": "alarm", "window_seconds": seconds
+        });
+        let path = format!("/api/v1/device-tests/history?device={cord}");
+        assert_eq!(desk.post(&admin, "/api/v1/device-tests", order(0)).await.0, 422);
+        assert_eq!(desk.post(&carer, "/api/v1/device-tests", order(300)).await.0, 403, "who may test may not commission");
+        let (status, tests) = desk.post(&admin, "/api/v1/device-tests", order(300)).await;
+        assert_eq!((status, &tests["items"][0]["state"]), (201, &json!("waiting")), "{tests}");
         // What was pressed before somebody started the test, and what is no alarm, is no part of it.
         street.accept(street.told("SH-1", "1", EventKind::Sos, true, 120)).await;
         assert_eq!(street.incidents().await.len(), 1, "a call that waited in the device");
         street.clock.advance(Duration::from_secs(12));
         street.accept(street.reading("SH-1", "2", Measure::RoomTemperature, "21")).await;
-        assert_eq!(desk.get(&admin, &path).await.1["items"][0]["state"], "running");
+        assert_eq!(desk.get(&admin, &path).await.1["items"][0]["state"], "waiting");
+        assert_eq!(desk.get(&admin, &format!("/api/v1/devices/{cord}/life")).await.1["commissioned_at"], Value::Null);
         street.accept(street.told("SH-1", "3", EventKind::Sos, true, 2)).await;
         let test = desk.get(&admin, &path).await.1["items"][0].clone();
-        assert_eq!((&test["state"], &test["heard"]), (&json!("passed"), &json!("sos")));
-        assert_eq!((&test["took_ms"], &test["delay_ms"]), (&json!(12_000), &json!(2_000)));
+        assert_eq!((&test["state"], &test["told"]), (&json!("passed"), &json!("sos")));
+        assert_eq!((&test["took_ms"], &test["stored_ms"]), (&json!(12_000), &json!(2_000)));
+        assert!(desk.get(&admin, &format!("/api/v1/devices/{cord}/life")).await.1["commissioned_at"].is_string());
         assert_eq!(street.incidents().await[0].presses, 1, "it paged nobody");
         assert_eq!(street.accept(street.told("SH-1", "3", EventKind::Sos, true, 2)).await, Accepted::Duplicate);
         street.accept(street.sos("SH-1", "4")).await;
         assert_eq!(street.incidents().await[0].presses, 2, "a call like any other");
         let page = desk.page(&admin, &format!("/devices/{cord}")).await.body;
-        assert!(page.contains("通过") && page.contains("12.0 秒"), "{page}");
+        assert!(page.contains("通过") && page.contains("12.0 秒") && page.contains("调试"), "{page}");
     }
 
     async fn when_its_time_is_over_a_press_is_a_call(test: TestDb) {
-        let street = street(&test).await;
-        let cord = street.here.cord;
-        street.db.write(move |tx| commissioning::start(tx, cord, 2, true, None)).await.unwrap();
-        street.clock.advance(Duration::from_secs(121));
-        street.accept(street.sos("SH-1", "1")).await;
-        assert_eq!(street.incidents().await.len(), 1);
-        let tests = street.db.read(move |db| commissioning::of_device(db, cord, 9)).await.unwrap();
-        assert_eq!(tests[0].state(street.now()), "missed");
+        let desk = Desk::open(&test).await;
+        let (cord, admin) = (desk.street.here.cord, desk.token("admin").await);
+        let path = format!("/devices/{cord}/tests");
+        let refused = desk.form(&admin, &path, &[("minutes", "31"), ("wants", "any")]).await;
+        let kept = refused.body.contains("name=\"minutes\" type=\"number\" value=\"31\"");
+        assert!(refused.status == 422 && refused.body.contains("请填写 1 到 30 之间的整数") && kept, "{}", refused.body);
+        assert_eq!(desk.form(&admin, &path, &[("minutes", "2"), ("wants", "alarm")]).await.status, 303);
+        let (running, _) = run(&desk).await;
+        desk.street.clock.advance(Duration::from_secs(121));
+        desk.street.accept(desk.street.sos("SH-1", "1")).await;
+        assert_eq!(desk.street.incidents().await.len(), 1);
+        desk.street.db.wakes().timers.notify_one();
+        let history = format!("/api/v1/device-tests/history?device={cord}");
+        eventually_true("the end of the test", SOON, || async {
+            desk.get(&admin, &history).await.1["items"][0]["state"] == "missed"
+        })
+        .await;
+        running.stop().await;
     }
 
     async fn the_former_credential_counts_until_the_overlap_is_over(test: TestDb) {
@@ -260,6 +276,24 @@ both_databases! {
         let (status, _) = desk.post(&admin, &format!("/api/v1/devices/{gateway}/commands"), json!({ "command": { "action": "locate" } })).await;
         assert_eq!(status, 422, "a gateway takes none");
         running.stop().await;
+    }
+
+    async fn a_limit_that_is_refused_is_told_in_minutes_and_kept(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let (facility, admin) = (desk.street.here.facility.to_string(), desk.token("admin").await);
+        let limits = |guard: &'static str, regular: &'static str| {
+            let form = vec![("facility", facility.clone()), ("guard", guard.into()), ("regular", regular.into()), ("daily", "1500".into())];
+            let (desk, admin) = (&desk, &admin);
+            async move {
+                let form: Vec<(&str, &str)> = form.iter().map(|(name, value): &(&str, String)| (*name, value.as_str())).collect();
+                desk.form(admin, "/devices/heartbeats", &form).await
+            }
+        };
+        let refused = limits("1", "soon").await;
+        assert!(refused.status == 422 && refused.body.contains("请输入 2 到 10080 之间的数"), "{}", refused.body);
+        assert!(refused.body.contains("value=\"soon\"") && refused.body.contains("href=\"#guard\""), "{}", refused.body);
+        assert_eq!(limits("20", "120").await.status, 303);
+        assert!(desk.page(&admin, "/devices/heartbeats").await.body.contains("value=\"20\""));
     }
 
     async fn who_may_command_and_who_may_set(test: TestDb) {

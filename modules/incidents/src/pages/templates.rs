@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Menu, Refused, Route, Section, url};
 use songhe_kernel::i18n::Locale;
-use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
+use songhe_kernel::{Error, FieldError, Result, Text};
 use songhe_registry::{self as registry, Facility};
 
 use super::endpoints::locale_choices;
@@ -86,13 +86,10 @@ async fn page(ctx: Ctx) -> Result<HttpResponse> {
 
 /// The facility asked for, else the first; `None`: the caller has none.
 async fn chosen(ctx: &Ctx, permission: &'static str, asked: &str) -> Result<Option<Facility>> {
-    let scope = ctx.caller().facilities(permission).clone();
-    let all = ctx.app().db.read(move |db| registry::facilities_in(db, &scope)).await?;
-    if asked.is_empty() {
-        return Ok(all.into_iter().next());
+    match registry::facilities_of(ctx, permission).await?.as_slice() {
+        [] if asked.is_empty() => Ok(None),
+        all => registry::chosen(all, asked).cloned().map(Some),
     }
-    let id: FacilityId = asked.parse().map_err(|_| Error::NotFound)?;
-    all.into_iter().find(|facility| facility.id == id).map(Some).ok_or(Error::NotFound)
 }
 
 async fn show(

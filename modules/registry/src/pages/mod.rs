@@ -47,7 +47,7 @@ pub fn facility_choices(facilities: &[Facility]) -> Vec<Choice> {
 ///
 /// # Errors
 /// `NotFound` for one that is not among them, or when there is none at all.
-fn chosen<'a>(facilities: &'a [Facility], wish: &str) -> Result<&'a Facility> {
+pub fn chosen<'a>(facilities: &'a [Facility], wish: &str) -> Result<&'a Facility> {
     if wish.is_empty() {
         return facilities.first().ok_or(Error::NotFound);
     }

@@ -7,6 +7,7 @@ mod response;
 mod targets;
 
 use chrono::NaiveDate;
+use chrono::Offset as _;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Choice, Ctx, Route, url};
 use songhe_kernel::{Error, FacilityId, Moment, Result, Text, ids};
@@ -69,6 +70,8 @@ struct About {
     facility_name: Option<String>,
     /// What happened up to here is counted: the earliest of the facilities.
     as_of: Option<Moment>,
+    /// `UTC+8`: in which zone the times of the page are.
+    zone: String,
     settled: bool,
     running: bool,
 }
@@ -124,6 +127,7 @@ impl Shown {
                 _ => None,
             },
             as_of: self.months.iter().map(|month| month.span.as_of).min(),
+            zone: offset(self.now, self.zone()),
             settled: self.months.iter().all(|month| month.span.settled),
             running: self.months.iter().any(|month| month.span.to > self.now),
         }
@@ -159,6 +163,13 @@ impl Shown {
             ],
         )
     }
+}
+
+/// `UTC+8`, `UTC+5:30`: how far a zone is ahead of UTC at a moment.
+fn offset(at: Moment, zone: chrono_tz::Tz) -> String {
+    let minutes = at.in_zone(zone).offset().fix().local_minus_utc() / 60;
+    let (sign, hours, rest) = (if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60);
+    if rest == 0 { format!("UTC{sign}{hours}") } else { format!("UTC{sign}{hours}:{rest:02}") }
 }
 
 /// `97.5%` from thousandths.
