@@ -225,6 +225,7 @@ impl Server {
         let ingest = Ingest::start(db.clone(), adapters());
         let system = System::new(config);
         let outlet = Outlet::default();
+        let routine = system.routine();
         let modules = modules(config, &db, system.clone(), outlet.clone())?;
         let app = App::assemble(Parts {
             db: db.clone(),
@@ -272,6 +273,9 @@ impl Server {
             system.watch_broker(broker);
             outlet.open(Arc::new(CommandWay(broker.publisher())));
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
+        }
+        if let Some(routine) = routine {
+            links.spawn(routine.run(db.clone(), stopped.clone()));
         }
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));

@@ -8,14 +8,14 @@ use tokio::sync::watch;
 
 use super::alarm::Alarm;
 use super::state::LONG_TRANSACTION_S;
-use super::{MODULE, System, Transport, queries};
+use super::{MODULE, System, Transport, backup, queries};
 
 const EVERY: Duration = Duration::from_secs(10);
 
 impl System {
     /// Looks every ten seconds until told to stop.
     pub(crate) async fn watch_database(self: Arc<Self>, db: Database, mut stop: watch::Receiver<bool>) {
-        let mut alarm = Alarm::default();
+        let mut alarm = Alarm::new(self.facts.warn_after_h());
         while !*stop.borrow() {
             if let Err(error) = self.look(&db).await {
                 tracing::warn!(%error, "the server's figures could not be read");
@@ -62,6 +62,7 @@ impl System {
                 );
             }
         }
+        backup::count(db).await?;
         self.count_transport(db);
         Ok(())
     }

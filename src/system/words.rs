@@ -44,6 +44,15 @@ fn attention(state: &State) -> Vec<Text> {
         tell(servers.not_alone, Text::key("system-attention-not-alone"));
         tell(servers.sessions_differ, Text::key("system-attention-sessions"));
     }
+    if let Some(held) = &state.held {
+        tell(true, Text::key("system-attention-held").arg("n", held.waiting));
+    }
+    if let Some(hours) = state.backup.overdue_h {
+        tell(true, Text::key("system-attention-backup").arg("n", hours));
+    }
+    if let Some(failed) = &state.backup.failed {
+        tell(true, Text::key("system-attention-backup-failed").arg("why", &failed.why));
+    }
     for loud in &state.broker.loud {
         let key = if loud.dropped > 0 { "system-attention-loud-dropped" } else { "system-attention-loud" };
         let text = Text::key(key).arg("serial", &loud.serial).arg("delayed", loud.delayed).arg("dropped", loud.dropped);

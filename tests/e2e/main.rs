@@ -3,6 +3,7 @@
 //! - `sos`: from a button to an incident and the stream, whatever is sent and however often
 //! - `ladder`: who is told when, across clocks that step and servers that die
 //! - `channels`: e-mail by the configured server, and the sign of life for a monitor outside
+//! - `backup`, `backup_hostile`, `backup_clock`: archives under load, restored elsewhere, damaged, by the clock
 //! - `kill`: SIGKILL at random moments under load
 //! - `servers`, `servers_load`: two servers on one PostgreSQL and one Mosquitto
 //! - `load`: many and hostile connections; `brokers`: Mosquitto and EMQX by what Songhe tells them
@@ -16,6 +17,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod backup;
+mod backup_clock;
+mod backup_hostile;
 mod brokers;
 mod channels;
 mod commands;

@@ -357,13 +357,18 @@ pub fn program() -> &'static str {
 
 /// Its configuration, on free ports; `{dir}` is filled in by the test kit.
 pub fn toml(db: &TestDb, wiring: &Wiring) -> String {
+    toml_at(db.url(), wiring)
+}
+
+/// The same for any database.
+pub fn toml_at(url: &str, wiring: &Wiring) -> String {
     let mqtt = match wiring {
         Wiring::Embedded => "listen = \"127.0.0.1:0\"\ndata_dir = \"{dir}/mqtt\"".to_owned(),
         Wiring::External(broker) => {
             format!("mode = \"external\"\nport = {}\npassword = \"{LINK_PASSWORD}\"", broker.port())
         }
     };
-    format!("[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{}\"\n\n[mqtt]\n{mqtt}\n", db.url())
+    format!("[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{url}\"\n\n[mqtt]\n{mqtt}\n")
 }
 
 /// Seeds by the machine's clock and starts the program.

@@ -93,6 +93,7 @@ fn detail_words(ctx: &Ctx, row: &Row) -> String {
         }
         Some("long_transaction") => Text::key("incidents-system-long-transaction").arg("n", number("n")),
         Some("parked_work") => Text::key("incidents-system-parked-work").arg("n", number("n")),
+        Some("backup_overdue") => Text::key("incidents-system-backup").arg("n", number("n")),
         _ => return row.detail.clone(),
     };
     ctx.say(&text)
