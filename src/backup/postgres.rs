@@ -93,8 +93,10 @@ pub(super) fn dump(url: &str, tools: Option<&Path>, archive: &mut NewArchive) ->
     let mut out = tool.child.stdout.take().ok_or_else(|| Trouble::of("backup-defect", "no pipe"))?;
     let packed = archive.add(DATABASE, &mut out);
     drop(out);
-    tool.end()?;
+    let ended = tool.end();
+    // A disk that is full is the reason, and the tool's broken pipe what follows from it.
     let part = packed?;
+    ended?;
     let tables = postgres_tables(&mut conn).map_err(of_database)?;
     conn.batch_execute("COMMIT").map_err(of_database)?;
     Ok(Dumped { part, tables, schema, database })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{Datelike, NaiveDate};
 use chrono_tz::Tz;
@@ -12,6 +13,8 @@ use super::{Outcome, cannot};
 
 const BEGINS: &str = "songhe-";
 const ENDS: &str = ".backup";
+/// No archive takes as long.
+const UNFINISHED_FOR: Duration = Duration::from_secs(86_400);
 
 /// An archive that lies there.
 #[derive(Debug, Clone)]
@@ -72,7 +75,21 @@ pub fn tidy(folder: &Path, zone: Tz, days: usize, weeks: usize) -> Outcome<usize
         let path = &all[*index].path;
         std::fs::remove_file(path).map_err(cannot("backup-unwritten", path))?;
     }
+    let _ = remove_unfinished(folder);
     Ok(gone.len())
+}
+
+/// What a kill left of an archive that was being written, a day ago or earlier.
+fn remove_unfinished(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name();
+        let ours = name.to_str().is_some_and(|name| name.starts_with(".songhe-") && name.ends_with(".backup.part"));
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if ours && age > UNFINISHED_FOR {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
