@@ -228,6 +228,7 @@ impl Server {
         let ingest = Ingest::start(db.clone(), adapters());
         let system = System::new(config);
         let outlet = Outlet::default();
+        let routine = system.routine();
         let modules = modules(config, &db, system.clone(), outlet.clone())?;
         let app = App::assemble(Parts {
             db: db.clone(),
@@ -283,6 +284,9 @@ impl Server {
         }
         system.watch_certificates(certificates.clone());
         links.spawn(certificates.keep(stopped.clone()));
+        if let Some(routine) = routine {
+            links.spawn(routine.run(db.clone(), stopped.clone()));
+        }
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         links.spawn(heartbeat::run(config.heartbeat.clone(), app.clone(), stopped.clone()));

@@ -3,6 +3,7 @@
 //! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
 //! bad value stops the start with a sentence that tells the mend.
 
+mod backup;
 mod disk;
 mod mqtt;
 mod outgoing;
@@ -11,6 +12,7 @@ mod retention;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use self::backup::Backup;
 pub use self::disk::Disk;
 pub use self::mqtt::{Mqtt, MqttMode};
 
@@ -44,6 +46,7 @@ pub struct Config {
     pub retention: Retention,
     pub mail: Mail,
     pub heartbeat: Heartbeat,
+    pub backup: Backup,
     pub metrics: Metrics,
     pub log: Log,
 }
@@ -205,6 +208,7 @@ impl Config {
         self.retention.check()?;
         self.mail.check()?;
         self.heartbeat.check()?;
+        self.backup.check()?;
         check_filter(&self.log.filter)
     }
 
@@ -234,6 +238,7 @@ impl Config {
             ));
         }
         self.mqtt.check_production()?;
+        self.backup.check_production()?;
         if let Some(token) = &self.metrics.token {
             check_secret("metrics.token", token)?;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use songhe_kernel::http::App;
 use songhe_kernel::schema::timer;
-use songhe_kernel::{Database, Error, Result};
+use songhe_kernel::{Database, Error, Result, effects};
 use tokio::sync::watch;
 
 use crate::config::{BeatMethod, Heartbeat};
@@ -48,11 +48,16 @@ pub(crate) async fn run(settings: Heartbeat, app: Arc<App>, mut stop: watch::Rec
 }
 
 /// # Errors
-/// When a part of the server does not pass its check (the database takes no writes, say), or timers stand.
+/// When a part of the server does not pass its check (the database takes no writes, say), timers stand, or effects are
+/// held.
 async fn well(app: &App) -> Result<()> {
     let checks = app.readiness.run().await;
     if let Some((part, _)) = checks.iter().find(|(_, passed)| !**passed) {
         return Err(Error::internal(format!("{part} does not pass its check")));
+    }
+    // The monitor is the original's: a copy must not stand for it.
+    if app.db.read(effects::held_since).await?.is_some() {
+        return Err(Error::internal("this is a restored copy that holds back what leaves it"));
     }
     if timers_stand(&app.db).await? { Err(Error::internal("timers are not fired")) } else { Ok(()) }
 }

@@ -3,6 +3,7 @@
 //! [`assembly`] holds the one hand-written list of modules and adapters.
 
 pub mod assembly;
+pub mod backup;
 pub mod bench;
 mod brokers;
 mod certificates;

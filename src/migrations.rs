@@ -1,5 +1,8 @@
 //! The migrations of every module, embedded; all of them run whatever modules are compiled.
 
+use diesel::migration::{Migration, MigrationSource};
+use diesel::pg::Pg;
+use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use songhe_kernel::db::{Kind, Migrations};
 
@@ -24,4 +27,19 @@ pub fn all(kind: Kind) -> Migrations {
         Kind::Sqlite => SQLITE,
         Kind::Postgres => POSTGRES,
     }))
+}
+
+/// Their versions, as a database that has run them knows them.
+///
+/// # Errors
+/// When this build's migrations are broken.
+pub fn versions(kind: Kind) -> diesel::migration::Result<Vec<String>> {
+    fn named<DB: diesel::backend::Backend>(all: Vec<Box<dyn Migration<DB>>>) -> Vec<String> {
+        all.iter().map(|migration| migration.name().version().to_string()).collect()
+    }
+    let all = all(kind);
+    match kind {
+        Kind::Sqlite => Ok(named(MigrationSource::<Sqlite>::migrations(&&all)?)),
+        Kind::Postgres => Ok(named(MigrationSource::<Pg>::migrations(&&all)?)),
+    }
 }

@@ -4,6 +4,7 @@
 //! It must never know a scenario, and never show what lies outside the reader's facilities.
 
 mod alarm;
+mod backup;
 mod floods;
 mod purge;
 mod queries;
@@ -28,6 +29,8 @@ use songhe_kernel::{
 };
 
 use self::state::State;
+use crate::backup::Place;
+use crate::backup::routine::Routine;
 use crate::brokers::emqx;
 use crate::certificates::Certificates;
 use crate::config::{Config, Mqtt, MqttMode};
@@ -78,6 +81,20 @@ struct Facts {
     /// Empty on SQLite.
     peers: OnceLock<Arc<Peers>>,
     certificates: OnceLock<Arc<Certificates>>,
+    /// Of backups by the clock.
+    routine: Option<Routine>,
+    warn_after_h: i64,
+}
+
+impl Facts {
+    /// After so many hours without a good backup somebody is told; `None` where none is expected.
+    fn warn_after_h(&self) -> Option<i64> {
+        self.routine.as_ref().map(|_| self.warn_after_h)
+    }
+
+    fn certificate_refused(&self) -> bool {
+        self.certificates.get().is_some_and(|certificates| certificates.is_refused())
+    }
 }
 
 /// The module "system".
@@ -96,6 +113,8 @@ impl System {
             transport: OnceLock::new(),
             peers: OnceLock::new(),
             certificates: OnceLock::new(),
+            routine: routine(config),
+            warn_after_h: config.backup.warn_after_hours,
         };
         Arc::new(Self { facts: Arc::new(facts), mqtt: config.mqtt.clone() })
     }
@@ -116,16 +135,28 @@ impl System {
         let _ = self.facts.certificates.set(certificates);
     }
 
+    /// Backups by the clock, if the configuration wants them.
+    pub(crate) fn routine(&self) -> Option<Routine> {
+        self.facts.routine.clone()
+    }
+
     /// Shows the connections to an external broker. The first call counts.
     pub(crate) fn watch_links(&self, links: Vec<(Lane, Arc<LinkState>)>) {
         let _ = self.facts.transport.set(Transport::External { links });
     }
 }
 
-impl Facts {
-    fn certificate_refused(&self) -> bool {
-        self.certificates.get().is_some_and(|certificates| certificates.is_refused())
-    }
+fn routine(config: &Config) -> Option<Routine> {
+    Some(Routine {
+        place: Place::of(&config.database.url),
+        folder: config.backup.directory.clone()?,
+        key: config.backup.key()?,
+        cron: config.backup.schedule.clone(),
+        zone: config.zone().ok()?,
+        keep_days: config.backup.keep_days,
+        keep_weeks: config.backup.keep_weeks,
+        tools: config.backup.postgres_tools.clone(),
+    })
 }
 
 impl Module for System {
@@ -151,6 +182,13 @@ impl Module for System {
                 .doc(ApiDoc::new("Send an effect again").description(
                     "One that failed or expired. It stays valid for another hour; its id stays the same.",
                 )),
+            Route::post("/system/effects/release", operate, release_by_page),
+            Route::post("/api/v1/system/effects/release", operate, release).doc(
+                ApiDoc::new("Let a restored copy speak").description(
+                    "Sends the effects that were held back since the restore; those that have lost their meaning are \
+                     reported as expired. 409: nothing is held.",
+                ),
+            ),
             Route::post("/api/v1/system/retries/{id}/unpark", operate, unpark_event).doc(
                 ApiDoc::new("Try a parked event again")
                     .description("Gives the event its attempts back; what waits behind it follows."),
@@ -206,6 +244,30 @@ async fn replay(ctx: Ctx) -> Result<HttpResponse> {
     tracing::info!(effect = %id, by = %ctx.caller().user_id, "effect sent again by hand");
     ctx.app().db.wakes().effects.notify_one();
     ctx.no_content()
+}
+
+async fn let_go(ctx: &Ctx) -> Result<()> {
+    ctx.once(move |tx| {
+        effects::release(tx).map_err(|error| match error {
+            Error::NotFound => Error::conflict("error-not-held"),
+            other => other,
+        })?;
+        tx.signal(MODULE);
+        Ok(())
+    })
+    .await?;
+    tracing::info!(by = %ctx.caller().user_id, "a restored copy was released by hand");
+    Ok(())
+}
+
+async fn release(ctx: Ctx) -> Result<HttpResponse> {
+    let_go(&ctx).await?;
+    ctx.no_content()
+}
+
+async fn release_by_page(ctx: Ctx) -> Result<HttpResponse> {
+    let_go(&ctx).await?;
+    ctx.redirect("/system")
 }
 
 async fn unpark_event(ctx: Ctx) -> Result<HttpResponse> {

@@ -115,10 +115,11 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 52] = [
+const ACTIONS: [(&str, &str); 53] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
+    ("POST /system/effects/release", "POST /api/v1/system/effects/release"),
     ("POST /residents", "POST /api/v1/residents"),
     ("POST /residents/{id}/move", "POST /api/v1/residents/{id}/move"),
     ("POST /residents/{id}/contacts", "POST /api/v1/residents/{id}/contacts"),

@@ -1,5 +1,6 @@
 //! Commands. Each answers with a sentence when it cannot; an exit code of 1 means that it said why.
 
+mod backup;
 mod cert;
 mod decode;
 mod facility;
@@ -35,6 +36,10 @@ enum Command {
     Migrate(WithConfig),
     /// Writes Mosquitto's password file and topic rules once, and has it read them
     Mosquitto(WithConfig),
+    /// Makes an encrypted archive of the database while it is in use; `--verify` restores one and compares
+    Backup(backup::Arguments),
+    /// Restores an archive to a place where nothing is
+    Restore(backup::RestoreArguments),
     /// Accounts
     #[command(subcommand)]
     User(user::Command),
@@ -104,6 +109,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Check(with) => serve::check(&with.load()?).await,
         Command::Mosquitto(with) => serve::mosquitto(&with.load()?).await,
         Command::Migrate(with) => serve::migrate(&with.load()?).await,
+        Command::Backup(arguments) => backup::run(arguments).await,
+        Command::Restore(arguments) => backup::restore(arguments).await,
         Command::User(command) => user::run(command).await,
         Command::Facility(command) => facility::run(command).await,
         Command::Cert(arguments) => cert::run(&arguments),

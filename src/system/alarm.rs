@@ -1,16 +1,17 @@
 //! What stands until an operator decides becomes an incident: a transaction that holds all events back, events and
-//! timers that were given up, a disk that fills up, a new certificate that cannot be used. One open incident for each kind and facility; it is told when the condition is over, and
+//! timers that were given up, a disk that fills up, a new certificate that cannot be used, backups that do not succeed.
+//! One open incident for each kind and facility; it is told when the condition is over, and
 //! a person closes it.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 use songhe_incidents::{Kind, Priority, Report};
-use songhe_kernel::{Database, Db, FacilityId, Result, Tx};
+use songhe_kernel::{Database, Db, FacilityId, Moment, Result, Tx};
 use songhe_registry as registry;
 
-use super::queries;
 use super::state::LONG_TRANSACTION_S;
+use super::{backup, queries};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trouble {
@@ -19,6 +20,7 @@ pub(super) enum Trouble {
     DiskLow,
     DiskShort,
     Certificate,
+    Backup,
 }
 
 impl Trouble {
@@ -30,6 +32,7 @@ impl Trouble {
             Self::DiskLow => "disk_low",
             Self::DiskShort => "disk_short",
             Self::Certificate => "certificate_refused",
+            Self::Backup => "backup_overdue",
         }
     }
 
@@ -37,12 +40,12 @@ impl Trouble {
     const fn priority(self) -> Priority {
         match self {
             Self::DiskShort => Priority::Medium,
-            Self::LongTransaction | Self::Parked | Self::DiskLow | Self::Certificate => Priority::Low,
+            Self::LongTransaction | Self::Parked | Self::DiskLow | Self::Certificate | Self::Backup => Priority::Low,
         }
     }
 }
 
-/// What is wrong, and where it is told; with its figure (seconds, number of events and timers).
+/// What is wrong, and where it is told; with its figure (seconds, number of events and timers, hours).
 type Troubles = BTreeMap<(FacilityId, Trouble), i64>;
 
 /// What this process has seen and told.
@@ -51,12 +54,19 @@ pub(super) struct Alarm {
     /// At the look before.
     seen: Troubles,
     told: Troubles,
+    /// Hours without a good backup that are too many; `None`: none is expected.
+    backup_after_h: Option<i64>,
 }
 
 impl Alarm {
+    pub(super) fn new(backup_after_h: Option<i64>) -> Self {
+        Self { backup_after_h, ..Self::default() }
+    }
+
     /// Looks at the database, and reports what is new and what is over. What could not be reported is tried again at the next look.
     pub(super) async fn look(&mut self, db: &Database) -> Result<()> {
-        let now = db.read(troubles).await?;
+        let (at, after_h) = (db.clock().now(), self.backup_after_h);
+        let now = db.read(move |db| troubles(db, at, after_h)).await?;
         self.compare(db, now).await
     }
 
@@ -92,11 +102,12 @@ impl Alarm {
     }
 }
 
-fn troubles(db: &mut Db) -> Result<Troubles> {
+fn troubles(db: &mut Db, now: Moment, backup_after_h: Option<i64>) -> Result<Troubles> {
     let mut all = Troubles::new();
     let parked = queries::parked_by_facility(db)?;
     let transaction_s = queries::oldest_transaction_s(db)?.filter(|age_s| *age_s > LONG_TRANSACTION_S);
-    if parked.is_empty() && transaction_s.is_none() {
+    let backup_h = backup::overdue_h(db, now, backup_after_h)?;
+    if parked.is_empty() && transaction_s.is_none() && backup_h.is_none() {
         return Ok(all);
     }
     let first = first_facility(db)?;
@@ -105,8 +116,10 @@ fn troubles(db: &mut Db) -> Result<Troubles> {
             *all.entry((facility, Trouble::Parked)).or_default() += n;
         }
     }
-    if let (Some(age_s), Some(first)) = (transaction_s, first) {
-        all.insert((first, Trouble::LongTransaction), age_s);
+    for (trouble, figure) in [(Trouble::LongTransaction, transaction_s), (Trouble::Backup, backup_h)] {
+        if let (Some(figure), Some(first)) = (figure, first) {
+            all.insert((first, trouble), figure);
+        }
     }
     Ok(all)
 }

@@ -10,9 +10,10 @@ use songhe_kernel::http::Ctx;
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Database, EffectId, FacilityId, Moment, Result};
 
+use super::backup::{Backup, Known};
 use super::servers::Servers;
 use super::transport::{Adapter, Broker, adapters};
-use super::{Facts, READ, RetryId, queries, reaches, words};
+use super::{Facts, OPERATE, READ, RetryId, queries, reaches, words};
 
 /// A queue is in health up to so many waiting operations.
 const DEEP: i64 = 1_000;
@@ -62,9 +63,22 @@ pub(super) struct State {
     pub(super) broker: Broker,
     /// Those that share this database; `null` on SQLite, where there is one.
     pub(super) servers: Option<Servers>,
+    pub(super) backup: Backup,
+    /// Of a restored copy from which nothing leaves; `null`: everything does.
+    pub(super) held: Option<Held>,
     /// Live pages and programs that hold a stream open.
     pub(super) streams: usize,
     pub(super) streams_with_sound: i64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SystemHeld")]
+pub(super) struct Held {
+    since: Moment,
+    /// Effects that wait.
+    pub(super) waiting: i64,
+    /// Whether the caller may let them go.
+    can_release: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -187,6 +201,7 @@ struct Rows {
     heard: HashMap<String, Option<Moment>>,
     quarantined: Vec<String>,
     boards: i64,
+    backup: Known,
 }
 
 impl Rows {
@@ -220,6 +235,7 @@ impl Rows {
                 heard: queries::last_heard(db)?,
                 quarantined,
                 boards: queries::boards_with_sound(db, now)?,
+                backup: Known::read(db, now)?,
             })
         });
         rows.await
@@ -236,6 +252,11 @@ impl State {
         let uptime_s = i64::try_from(facts.started.elapsed().as_secs()).unwrap_or(i64::MAX);
         let mut broker = Broker::now(facts);
         broker.note = words::broker_note(ctx, &broker);
+        let held = rows.backup.held_since.map(|since| Held {
+            since,
+            waiting: rows.totals.effects_queued,
+            can_release: !ctx.caller().facilities(OPERATE).is_empty(),
+        });
         let parked = rows.parked_timers.into_iter().filter(|timer| reaches(&scope, timer.facility_id));
         Ok(Self {
             as_of: now,
@@ -265,6 +286,8 @@ impl State {
             adapters: adapters(ctx, &rows.messages, &rows.heard, &rows.quarantined),
             broker,
             servers: facts.peers.get().map(|peers| Servers::of(peers.view(), facts.mode)),
+            backup: Backup::of(facts, rows.backup, ctx, now),
+            held,
             streams: ctx.app().live.open_streams(),
             streams_with_sound: rows.boards,
         })

@@ -10,14 +10,15 @@ use tokio::sync::watch;
 use super::alarm::{Alarm, Trouble};
 use super::floods::Floods;
 use super::state::LONG_TRANSACTION_S;
-use super::{MODULE, System, Transport, queries};
+use super::{MODULE, System, Transport, backup, queries};
 
 const EVERY: Duration = Duration::from_secs(10);
 
 impl System {
     /// Looks every ten seconds until told to stop.
     pub(crate) async fn watch_database(self: Arc<Self>, db: Database, mut stop: watch::Receiver<bool>) {
-        let (mut alarm, mut own, mut floods) = (Alarm::default(), Alarm::default(), Floods::default());
+        let mut alarm = Alarm::new(self.facts.warn_after_h());
+        let (mut own, mut floods) = (Alarm::default(), Floods::default());
         while !*stop.borrow() {
             if let Err(error) = self.look(&db).await {
                 tracing::warn!(%error, "the server's figures could not be read");
@@ -98,6 +99,7 @@ impl System {
                 );
             }
         }
+        backup::count(db).await?;
         self.count_transport(db);
         Ok(())
     }

@@ -48,6 +48,15 @@ fn attention(state: &State) -> Vec<Text> {
     tell(state.disk.level == "low", Text::key("system-attention-disk-low").arg("n", free_mb));
     tell(state.disk.level == "short", Text::key("system-attention-disk-short").arg("n", state.disk.not_kept));
     tell(state.certificate_refused, Text::key("system-attention-certificate"));
+    if let Some(held) = &state.held {
+        tell(true, Text::key("system-attention-held").arg("n", held.waiting));
+    }
+    if let Some(hours) = state.backup.overdue_h {
+        tell(true, Text::key("system-attention-backup").arg("n", hours));
+    }
+    if let Some(failed) = &state.backup.failed {
+        tell(true, Text::key("system-attention-backup-failed").arg("why", &failed.why));
+    }
     for loud in &state.broker.loud {
         if loud.left_out > 0 {
             let text = Text::key("system-attention-loud-left-out").arg("serial", &loud.serial);

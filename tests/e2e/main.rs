@@ -3,6 +3,7 @@
 //! - `sos`: from a button to an incident and the stream, whatever is sent and however often
 //! - `ladder`: who is told when, across clocks that step and servers that die
 //! - `channels`: e-mail by the configured server, and the sign of life for a monitor outside
+//! - `backup`, `backup_hostile`, `backup_clock`: archives under load, restored elsewhere, damaged, by the clock
 //! - `kill`: SIGKILL at random moments under load
 //! - `servers`, `servers_load`: two servers on one PostgreSQL and one Mosquitto
 //! - `backlog`: what an external broker kept meanwhile
@@ -19,6 +20,9 @@
 
 mod api;
 mod backlog;
+mod backup;
+mod backup_clock;
+mod backup_hostile;
 mod brokers;
 mod channels;
 mod commands;

@@ -34,13 +34,17 @@ macro_rules! on {
 
 impl Connection {
     pub fn open(db: &TestDb) -> Self {
-        match db.url().strip_prefix("sqlite:") {
+        Self::at(db.url())
+    }
+
+    pub fn at(url: &str) -> Self {
+        match url.strip_prefix("sqlite:") {
             Some(file) => {
                 let mut connection = SqliteConnection::establish(file).unwrap();
                 sql_query("PRAGMA busy_timeout = 10000").execute(&mut connection).unwrap();
                 Self::Sqlite(connection)
             }
-            None => Self::Postgres(PgConnection::establish(db.url()).unwrap()),
+            None => Self::Postgres(PgConnection::establish(url).unwrap()),
         }
     }
 

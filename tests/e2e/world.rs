@@ -365,6 +365,11 @@ pub const DISK_OFF: &str = "[disk]\nwarn_below_mb = 0\nspare_below_mb = 0\nreser
 
 /// Its configuration, on free ports; `{dir}` is filled in by the test kit.
 pub fn toml(db: &TestDb, wiring: &Wiring) -> String {
+    toml_at(db.url(), wiring)
+}
+
+/// The same for any database.
+pub fn toml_at(url: &str, wiring: &Wiring) -> String {
     let mqtt = match wiring {
         Wiring::Embedded => "listen = \"127.0.0.1:0\"\ndata_dir = \"{dir}/mqtt\"".to_owned(),
         Wiring::External(broker) => {
@@ -372,8 +377,7 @@ pub fn toml(db: &TestDb, wiring: &Wiring) -> String {
         }
     };
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{}\"\n\n{DISK_OFF}\n\n[mqtt]\n{mqtt}\n",
-        db.url()
+        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{url}\"\n\n{DISK_OFF}\n\n[mqtt]\n{mqtt}\n"
     )
 }
 

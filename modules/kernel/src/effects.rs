@@ -13,7 +13,7 @@ use crate::db::{Database, Db, Tx, database_unix_ms};
 use crate::error::{Error, Result};
 use crate::ids::{EffectId, FacilityId};
 use crate::module::Modules;
-use crate::schema::effect;
+use crate::schema::{effect, meta};
 use crate::time::Moment;
 
 /// How long a server may hold an effect before another may take it.
@@ -109,7 +109,32 @@ fn latest(now: Moment) -> Moment {
     now.plus_seconds(MAX_BACKOFF_S)
 }
 
+/// Row of `meta` that stands as long as nothing may leave: since when. A restored copy beside the original would call
+/// people a second time.
+pub const HELD: &str = "effects_held";
+
+/// Since when effects are held back; `None`: they are sent.
+pub fn held_since(db: &mut Db) -> Result<Option<Moment>> {
+    let since: Option<String> = meta::table.find(HELD).select(meta::value).first(db).optional()?;
+    since.map(|text| text.parse().map_err(Error::internal)).transpose()
+}
+
+/// Lets them go: what has lost its meaning meanwhile is reported, not sent.
+///
+/// # Errors
+/// `NotFound` when nothing is held.
+pub fn release(tx: &mut Tx<'_>) -> Result<()> {
+    tx.wake_effects();
+    match diesel::delete(meta::table.find(HELD)).execute(tx.db())? {
+        0 => Err(Error::NotFound),
+        _ => Ok(()),
+    }
+}
+
 fn some_are_due(db: &mut Db, now: Moment) -> Result<bool> {
+    if held_since(db)?.is_some() {
+        return Ok(false);
+    }
     let due: Option<i64> = effect::table
         .filter(effect::status.eq("queued").and(effect::next_at.le(now).or(effect::next_at.gt(latest(now)))))
         .select(effect::id)

@@ -183,6 +183,10 @@ pub fn settle_epoch(tx: &mut Tx<'_>) -> Result<i64> {
     // Looked at first: another server may be writing, and what it commits after this has higher ids than ours.
     let highest: Option<i64> =
         event::table.filter(event::epoch.eq(epoch)).select(diesel::dsl::max(event::xid)).first(tx.db())?;
+    // A cursor may be ahead of every event that is still kept.
+    let cursors = subscription::table.filter(subscription::epoch.eq(epoch));
+    let furthest: Option<i64> = cursors.select(diesel::dsl::max(subscription::xid)).first(tx.db())?;
+    let highest = highest.max(furthest);
     let Some((cluster, current)) = cluster(tx.db())? else {
         put_meta(tx, "epoch", &epoch.to_string())?;
         return Ok(epoch);

@@ -99,6 +99,7 @@ fn detail_words(ctx: &Ctx, row: &Row) -> String {
         Some("certificate_refused") => Text::key("incidents-system-certificate"),
         Some("device_flood") => Text::key("incidents-system-device-flood").arg("n", number("n")),
         Some("parked_work") => Text::key("incidents-system-parked-work").arg("n", number("n")),
+        Some("backup_overdue") => Text::key("incidents-system-backup").arg("n", number("n")),
         _ => return row.detail.clone(),
     };
     ctx.say(&text)

@@ -88,6 +88,11 @@ impl<'a> Tx<'a> {
         Ok(id)
     }
 
+    /// Effects may have become due.
+    pub(crate) fn wake_effects(&mut self) {
+        self.after.effects = true;
+    }
+
     /// Tells pages after the commit that a topic changed (`name:<facility id>` or `name`).
     pub fn signal(&mut self, topic: impl Into<String>) {
         let topic = topic.into();

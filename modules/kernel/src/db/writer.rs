@@ -8,12 +8,13 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use diesel::Connection;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus};
+use diesel::sql_types::Integer;
+use diesel::{Connection, QueryableByName, RunQueryDsl};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -28,6 +29,10 @@ const GROUP_TIME: Duration = Duration::from_millis(5);
 const SLOW: Duration = Duration::from_millis(50);
 /// Commits between two checkpoints: about 1,000 pages of the log.
 const CHECKPOINT_EVERY: u64 = 200;
+/// A log longer than so many pages is to begin anew; that takes a moment in which all of it is in the database file.
+const LONG_LOG: i32 = 4_000;
+/// What the writer itself moves for it, at most, in pages: a few milliseconds. The rest is moved beside it.
+const LAST_PAGES: i32 = 1_000;
 /// A bound on what may wait. Callers beyond it are told that the server is busy.
 const MAX_WAITING: usize = 20_000;
 
@@ -59,6 +64,8 @@ struct Inbox {
     commits: AtomicU64,
     operations: AtomicU64,
     slow: AtomicU64,
+    /// Next to nothing of a long log is left to be moved: the writer does it between two commits.
+    finish_log: AtomicBool,
 }
 
 /// Figures of the writer since start.
@@ -81,11 +88,15 @@ impl Writer {
     /// `checkpoints` is a connection of its own, for the thread that empties the write-ahead log.
     pub(super) fn start(db: Db, checkpoints: Db, shared: Arc<Shared>) -> Result<Self> {
         let inbox = Arc::new(Inbox::default());
-        let theirs = inbox.clone();
+        let (theirs, log) = (inbox.clone(), inbox.clone());
         let (wake, woken) = sync_channel(1);
+        // While a backup reads its snapshot nothing of the log can be moved. After it a commit would move all of it, and
+        // an emergency wait for that: the thread below tells the writer when there is little left.
+        let mut db = db;
+        db.batch_execute("PRAGMA wal_autocheckpoint=0")?;
         std::thread::Builder::new()
             .name("sqlite-checkpoint".into())
-            .spawn(move || checkpoint(checkpoints, &woken))
+            .spawn(move || checkpoint(checkpoints, &woken, &log))
             .map_err(Error::internal)?;
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
@@ -145,12 +156,48 @@ impl Drop for Writer {
 
 /// Moves what was committed from the log into the database file, so that no commit has to: an emergency would wait for
 /// it. Ends with the writer.
-fn checkpoint(mut db: Db, woken: &Receiver<()>) {
+fn checkpoint(mut db: Db, woken: &Receiver<()>, inbox: &Inbox) {
     while woken.recv().is_ok() {
-        if let Err(error) = db.batch_execute("PRAGMA wal_checkpoint(PASSIVE)") {
-            tracing::warn!(%error, "the write-ahead log could not be emptied");
+        let mut moved = 0;
+        loop {
+            match move_pages(&mut db) {
+                // Of much that is left, more came while it was moved.
+                Ok(log) if log.left() > LAST_PAGES && log.checkpointed > moved => moved = log.checkpointed,
+                Ok(log) => {
+                    let little = log.pages > LONG_LOG && log.left() <= LAST_PAGES;
+                    inbox.finish_log.store(little, Ordering::Relaxed);
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the write-ahead log could not be emptied");
+                    break;
+                }
+            }
         }
     }
+}
+
+/// The log after pages were moved.
+#[derive(QueryableByName)]
+struct Log {
+    #[diesel(sql_type = Integer, column_name = "log")]
+    pages: i32,
+    #[diesel(sql_type = Integer)]
+    checkpointed: i32,
+}
+
+impl Log {
+    /// Pages that only the log has: those of this moment, or those that an open reader keeps there.
+    fn left(&self) -> i32 {
+        self.pages - self.checkpointed
+    }
+}
+
+fn move_pages(db: &mut Db) -> Result<Log> {
+    let Db::Sqlite(conn) = db else {
+        return Err(Error::internal("the writer thread is for SQLite"));
+    };
+    Ok(diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result(conn)?)
 }
 
 fn serve(inbox: &Inbox, mut db: Db, shared: &Shared, checkpoint: &SyncSender<()>) {
@@ -168,6 +215,11 @@ fn serve(inbox: &Inbox, mut db: Db, shared: &Shared, checkpoint: &SyncSender<()>
             }
         };
         group(inbox, &mut db, shared, first);
+        if inbox.finish_log.swap(false, Ordering::Relaxed)
+            && let Err(error) = move_pages(&mut db)
+        {
+            tracing::warn!(%error, "the write-ahead log could not be emptied");
+        }
         if inbox.commits.load(Ordering::Relaxed).is_multiple_of(CHECKPOINT_EVERY) {
             // One that runs already sees this commit or the next call does.
             let _ = checkpoint.try_send(());

@@ -3,5 +3,6 @@
 
 mod http;
 mod identity;
+mod log;
 mod servers;
 mod support;

@@ -1,0 +1,75 @@
+# `songhe backup`、`songhe restore`、定时备份，以及外发暂停的恢复副本
+backup-no-key = 请指定密钥：--key-file 文件、--passphrase，或在配置中设置 backup.key_file。可以用 `songhe backup key 文件` 生成密钥。
+backup-passphrase-prompt = 口令（输入时会显示在屏幕上）：
+backup-short-passphrase = 口令太短，至少要 { $n } 个字符。
+backup-key-made = 新密钥已写入 { $file }。请另存一份，不要放在本机，也不要与备份文件放在一起：丢了密钥，所有备份都打不开；泄露了密钥，所有备份都能被打开。
+backup-key-is-there = { $file } 已经存在。密钥一旦丢失，用它加密的备份就再也打不开，请换一个文件名。
+backup-key-unread = 无法读取密钥文件 { $file }：{ $why }。
+backup-no-key-in-file = { $file } 中没有密钥。密钥是 64 位的 0-9、a-f 字符，可以用 `songhe backup key 文件` 生成。
+backup-key-beside = 密钥 { $key } 与备份文件放在同一个文件夹里：拿到备份的人同时也拿到了密钥。请把密钥放到别处。
+backup-wants-passphrase = 这个备份是用口令加密的，请加上 --passphrase。
+backup-wants-key-file = 这个备份是用密钥文件加密的，请加上 --key-file。
+backup-wrong-key = 密钥不对：这个备份是用密钥 { $wanted } 加密的，您给的是 { $given }。没有写入任何内容。
+backup-no-directory = 备份放在哪里？请加上 --to，或在配置中设置 backup.directory。
+backup-file-is-there = { $file } 已经存在，请换一个文件名。
+backup-unwritten = 无法写入 { $file }：{ $why }。
+backup-unread = 无法读取 { $file }：{ $why }。
+backup-no-database = 没有数据库 { $file }。
+backup-database = 数据库未能完成操作：{ $why }。
+backup-no-space = { $folder } 剩余 { $free } MiB；为了不影响正在运行的系统写入数据，需要 { $wanted } MiB。没有生成备份或副本。
+backup-another-runs = 这个数据库的另一次备份或核对还在进行，请等它结束。
+backup-no-tool = 没有安装 { $tool }。PostgreSQL 数据库要用它自带的工具备份和恢复（Debian、Ubuntu：apt-get install postgresql-client）。如果装在别处，请在 backup.postgres_tools 中填写所在文件夹。
+backup-tool-does-not-run = { $tool } 无法运行：{ $why }。
+backup-tool-failed = { $tool } 执行失败：{ $why }
+backup-interrupted = 备份内容传输中断：{ $why }。
+backup-no-passing-database = 无法为核对新建临时数据库：{ $why }。请授予该账号建库权限（CREATEDB），或用 --on 指定另一个 PostgreSQL。
+backup-defect = 出现了不应有的错误：{ $why }。
+backup-no-archive = { $file } 不是 `songhe backup` 生成的备份，或开头已损坏。没有写入任何内容。
+backup-odd-header = 备份文件的开头已损坏。没有写入任何内容。
+backup-newer-format = { $file } 由 Songhe { $version } 生成，当前版本不认识它的格式，请安装该版本。
+backup-newer-schema = 这个备份由 Songhe { $version } 生成，其中有当前版本（{ $mine }）不认识的数据表，请安装该版本。没有写入任何内容。
+backup-damaged = { $file } 已损坏或不完整。没有恢复任何内容，请改用其他备份。
+backup-unsound = 备份中的数据库不完好：{ $why }。
+backup-orphans = 备份的数据库中有 { $n } 行所引用的数据不存在。
+backup-other-kind = 这是 { $archived } 的备份，只能恢复到 { $archived }，不能恢复到 { $wanted }。没有写入任何内容。
+backup-verify-elsewhere = 这是 { $archived } 的备份，而配置的数据库是 { $wanted }：请用 --on 指定在哪里恢复并核对。
+backup-target-is-there = { $file } 已经存在：备份只能恢复到空的位置。没有写入任何内容。
+backup-target-is-full = 数据库不是空的（已有 { $n } 个表、视图和序列）：备份只能恢复到空数据库。没有写入任何内容。
+backup-not-equal = 恢复出来的数据表 { $table } 与备份时不一致。请不要使用这个副本，改用其他备份。
+backup-made = { $file }：{ $tables } 张表，{ $rows } 行，{ $size }，已从磁盘读回并确认完整，用时 { $seconds } 秒。
+backup-not-remembered = 备份本身完好，但数据库没能记下这次备份：{ $why }。
+backup-none = { $folder } 中没有备份。
+backup-key-of = 密钥
+backup-head-archive = 备份
+backup-head-found = 恢复
+backup-equal = 一致
+backup-unequal = 不一致
+backup-empty-tables = { $n ->
+    [0] 每张表都有数据。
+   *[other] 另有 { $n } 张表，两边都是空的。
+ }
+backup-verified = { $file } 可以恢复：每张表都一致。
+backup-differs = { $file } 恢复出来的内容与备份时不符：{ $n } 张表不一致。
+backup-restored = 已恢复到 { $at } 的状态：{ $rows } 行，每张表都一致。请在 database.url 中指定它，然后启动服务。此后发生的事不在其中。
+backup-restored-held = 外发已暂停：告警仍会显示在看板上；推送、消息和设备指令会先留着，等管理员在“系统状态”页面放行。
+
+# “系统状态”页面与管理员告警
+system-backup = 备份
+system-backup-off = 没有设置定时备份。请在配置中设置 backup.directory。
+system-backup-last = 最近一次成功
+system-backup-never = 还没有
+system-backup-size = 大小
+system-backup-took = 用时
+system-backup-file = 文件
+system-backup-next = 下一次
+system-backup-failed = 最近一次尝试
+system-attention-backup = 最近一次成功的备份是 { $n } 小时以前，或从未成功过。原因见下方“备份”。
+system-attention-backup-failed = 最近一次备份失败：{ $why }
+system-attention-held = 这是恢复出来的副本，外发已暂停：有 { $n } 条消息和指令在等待。确认原系统已经停用后再放行。
+system-held = 恢复出来的副本
+system-held-lead = 从恢复时起，推送、消息和设备指令都暂停外发。放行时已经失去意义的只作记录，不再发送。
+system-held-since = 暂停始于
+system-held-waiting = 等待外发
+system-held-release = 放行：从现在起由本系统提供服务
+incidents-system-backup = 已有 { $n } 小时没有成功备份，请系统管理员到“系统状态”页面查看。
+error-not-held = 外发已经放行。
