@@ -6,6 +6,7 @@
 //! - [`module`]: the seam at which shared modules and scenarios join
 //! - [`identity`]: accounts, sessions, roles, and who may see what
 //! - [`http`]: the route table from which HTTP, OpenAPI, menu and tests are made; pages, API and streams
+//! - [`vault`]: sensitive fields, sealed under a key for each person
 //! - [`time`], [`ids`], [`error`], [`i18n`], [`check_name`]: the small things everybody shares
 
 pub mod db;
@@ -26,6 +27,7 @@ pub mod schema;
 pub mod servers;
 pub mod time;
 pub mod timers;
+pub mod vault;
 
 pub use db::{Both, BothExt, Database, Db, KeptExt, Tx};
 pub use error::{Error, FieldError, Result, Text};
