@@ -4,10 +4,12 @@
 //! - [`events`], [`timers`], [`schedules`], [`effects`]: what cannot be forgotten, as rows
 //! - [`servers`]: several of them on one database
 //! - [`module`]: the seam at which shared modules and scenarios join
+//! - [`audit`]: who did what, sealed
 //! - [`identity`]: accounts, sessions, roles, and who may see what
 //! - [`http`]: the route table from which HTTP, OpenAPI, menu and tests are made; pages, API and streams
 //! - [`time`], [`ids`], [`error`], [`i18n`], [`check_name`]: the small things everybody shares
 
+pub mod audit;
 pub mod db;
 pub mod effects;
 pub mod error;
@@ -27,6 +29,7 @@ pub mod servers;
 pub mod time;
 pub mod timers;
 
+pub use audit::AuditEntry;
 pub use db::{Both, BothExt, Database, Db, KeptExt, Tx};
 pub use error::{Error, FieldError, Result, Text};
 pub use events::{Event, NewEvent};
