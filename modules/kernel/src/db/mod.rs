@@ -23,6 +23,7 @@ use diesel::sqlite::Sqlite;
 use parking_lot::RwLock;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
+use crate::audit::Origin;
 use crate::error::{Error, Result, Text};
 use crate::ids::IdMaker;
 use crate::servers::Outbox;
@@ -386,13 +387,29 @@ impl Database {
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
     {
-        let fence = self.fence.clone();
+        let (fence, origin) = (self.fence.clone(), Origin::current());
+        let asked = origin.clone();
         let f = move |tx: &mut Tx<'_>| {
             if let Some(fence) = &fence {
                 fence.check(tx.db())?;
             }
-            f(tx)
+            tx.serve(asked.clone());
+            let value = f(tx)?;
+            tx.audit_unnamed()?;
+            Ok(value)
         };
+        let outcome = self.run(emergency, f).await;
+        if let (Some(origin), Ok(_)) = (origin, &outcome) {
+            origin.set_named();
+        }
+        outcome
+    }
+
+    async fn run<T, F>(&self, emergency: bool, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
+    {
         match &self.inner.lanes {
             Lanes::Sqlite { writer, .. } => writer.run(emergency, f).await,
             Lanes::Postgres { .. } => {

@@ -77,6 +77,8 @@ where
         if request_hash != key.request_hash {
             return Err(Error::conflict("error-idempotency-conflict"));
         }
+        // Nothing is done this time, and so nothing is written down.
+        tx.set_audited();
         return Ok(serde_json::from_str(&body)?);
     }
     let outcome = work(tx)?;
