@@ -229,6 +229,8 @@ impl Server {
         let system = System::new(config);
         let outlet = Outlet::default();
         let modules = modules(config, &db, system.clone(), outlet.clone())?;
+        let sealed = keys::columns(&modules);
+        keys::convert(&db, &sealed, &config.database.url).await?;
         let app = App::assemble(Parts {
             db: db.clone(),
             modules: modules.clone(),
@@ -276,6 +278,7 @@ impl Server {
             outlet.open(Arc::new(CommandWay(broker.publisher())));
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
+        links.spawn(keys::keep(db.clone(), config.clone(), sealed, stopped.clone()));
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         links.spawn(heartbeat::run(config.heartbeat.clone(), app.clone(), stopped.clone()));

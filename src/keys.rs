@@ -1,9 +1,11 @@
 //! The keys of sensitive fields: from the configuration, or a file of their own beside the database; made at the first start.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use songhe_kernel::Database;
-use songhe_kernel::vault::{self, KeyRing, Unknown};
+use songhe_kernel::vault::{self, KeyRing, SealedColumn, Unknown};
+use songhe_kernel::{Database, Modules};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::assembly::StartError;
@@ -113,4 +115,67 @@ fn unknown(key: &Unknown, config: &Config) -> String {
         "This database was used with the {purpose} key {number}, which {place} {what}. Give the keys that it was used with, \
          from their copy or from another server (docs/keys.md)."
     )
+}
+
+/// How often the key file, the active keys and what is left to do for them are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Every sealed column of this build.
+pub(crate) fn columns(modules: &Modules) -> Vec<&'static SealedColumn> {
+    modules.iter().flat_map(|module| module.sealed_columns()).collect()
+}
+
+/// Seals what earlier releases kept in clear: before anything is served.
+///
+/// # Errors
+/// When the database refuses.
+pub(crate) async fn convert(db: &Database, columns: &[&'static SealedColumn], url: &str) -> Result<(), StartError> {
+    let moved = vault::convert(db, columns.to_vec(), url).await?;
+    if moved > 0 {
+        tracing::info!(values = moved, "sensitive fields were sealed");
+    }
+    Ok(())
+}
+
+/// Takes a changed key file over, and does what is left to do for a new key.
+pub(crate) async fn keep(
+    db: Database,
+    config: Config,
+    columns: Vec<&'static SealedColumn>,
+    mut stop: watch::Receiver<bool>,
+) {
+    while !*stop.borrow() {
+        if let Err(error) = look(&db, &config, &columns).await {
+            tracing::error!(%error, "the keys of sensitive fields cannot be looked at");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn look(db: &Database, config: &Config, columns: &[&'static SealedColumn]) -> Result<(), StartError> {
+    if config.vault.keys.is_none()
+        && let Some(ring) = read(config)?
+    {
+        db.vault().give(ring, config.vault.algorithm.into());
+    }
+    // Looked at first: an idle server must not write every five seconds.
+    let vault = db.vault();
+    if db.read(move |db| vault::is_attached(&vault, db)).await? {
+        return catch_up(db, columns).await;
+    }
+    match db.write(vault::attach).await?.first() {
+        Some(first) => Err(StartError::Other(unknown(first, config))),
+        None => catch_up(db, columns).await,
+    }
+}
+
+async fn catch_up(db: &Database, columns: &[&'static SealedColumn]) -> Result<(), StartError> {
+    let done = vault::catch_up(db, columns).await?;
+    if done > 0 {
+        tracing::info!(values = done, "everything hangs on the new key now");
+    }
+    Ok(())
 }

@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn a_phone_number_is_kept_as_people_write_it() {
-        for (text, fits) in [("120", true), ("+86 10-8888 0000", true), ("12", false), ("call me", false), ("138****0000", false)] {
+        for (text, fits) in
+            [("120", true), ("+86 10-8888 0000", true), ("12", false), ("call me", false), ("138****0000", false)]
+        {
             let mut check = Check::default();
             check.optional_phone("phone", Some(text));
             assert_eq!(check.finish().is_ok(), fits, "{text}");

@@ -40,8 +40,8 @@ pub use facilities::{
 };
 pub use home::MyShifts;
 pub use module::{
-    PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE, Registry,
-    STAFF_READ, STAFF_UNMASK, STAFF_WRITE,
+    PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE,
+    Registry, STAFF_READ, STAFF_UNMASK, STAFF_WRITE,
 };
 pub use pages::{facilities_of, facility_choices};
 pub use panels::{Panel, PanelSlot, PanelSource, PanelSubject, Panels};

@@ -1,6 +1,7 @@
 //! Blind indexes: rows by which a whole value, its last 4 or its last 6 are found without being readable.
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 
 use super::field::digest;
 use super::schema::blind_index;
@@ -107,7 +108,14 @@ impl Tx<'_> {
             }
         }
         if !rows.is_empty() {
-            insert_rows!(self.db(), &rows, |values| diesel::insert_into(blind_index::table).values(values));
+            let place =
+                (blind_index::key_id, blind_index::row_id, blind_index::field, blind_index::part, blind_index::number);
+            // Of two who write one row at once, the later one counts, as in the row itself.
+            insert_rows!(self.db(), &rows, |values| diesel::insert_into(blind_index::table)
+                .values(values)
+                .on_conflict(place)
+                .do_update()
+                .set(blind_index::digest.eq(excluded(blind_index::digest))));
         }
         Ok(())
     }

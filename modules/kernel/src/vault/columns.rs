@@ -85,6 +85,21 @@ impl SealedColumn {
     }
 }
 
+/// What stands in a sealed column; `None`: nothing, or there is no such row any more.
+pub(super) fn stored(db: &mut Db, column: &SealedColumn, row: i64) -> Result<Option<Sealed>> {
+    #[derive(QueryableByName)]
+    struct Value {
+        #[diesel(sql_type = diesel::sql_types::Nullable<Binary>)]
+        value: Option<Sealed>,
+    }
+    let (table, name) = (column.table, column.column);
+    let place = if matches!(db, Db::Pg(_)) { "$1" } else { "?" };
+    let text = format!("SELECT {name} AS value FROM {table} WHERE id = {place}");
+    let found: Option<Value> =
+        each!(db, |conn| diesel::sql_query(text).bind::<BigInt, _>(row).get_result(conn).optional()?);
+    Ok(found.and_then(|found| found.value))
+}
+
 /// Moves what earlier releases kept in clear into the sealed columns, and sweeps the file: a SQLite file keeps what was
 /// overwritten in its free pages, and its log what it was before. Answers how many values were moved.
 ///

@@ -19,6 +19,7 @@ mod field;
 pub mod mask;
 mod persons;
 mod ring;
+mod rotate;
 pub mod schema;
 mod sealed;
 
@@ -27,14 +28,14 @@ use parking_lot::RwLock;
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use ring::RingKey;
 use schema::vault_key;
 
 pub use cipher::Algorithm;
 pub use columns::{SealedColumn, convert};
 pub use field::{Field, Part, Shape, normalised};
 pub use persons::{Opened, Person, PersonKey, PersonKeys};
-pub use ring::{KeyRing, Purpose};
+pub use ring::{KeyRing, Purpose, RingKey};
+pub use rotate::{activate, catch_up, retire, uses};
 pub use sealed::Sealed;
 
 /// Bytes of every key.
@@ -95,6 +96,14 @@ impl Vault {
         key.cloned().ok_or_else(no_keys)
     }
 
+    /// Keyed hashes of something that is compared and never read, by the active index key first, then by the others.
+    pub(crate) fn fingerprints(&self, data: &[u8]) -> Result<Vec<String>> {
+        let active = self.active_index()?;
+        let ring = self.ring();
+        let others = ring.of(Purpose::Index).filter(|key| key.number != active.number);
+        [&active].into_iter().chain(others).map(|key| key.fingerprint(data)).collect()
+    }
+
     fn ring_key(&self, purpose: Purpose, number: i16) -> Result<RingKey> {
         let found = self.state.read().ring.get(purpose, number).cloned();
         found.ok_or_else(|| Error::Internal(format!("{} key {number} is missing: see docs/keys.md", purpose.as_str())))
@@ -128,6 +137,25 @@ pub fn known_keys(db: &mut crate::Db) -> Result<Vec<KnownKey>> {
         .order((vault_key::purpose, vault_key::number))
         .select((vault_key::purpose, vault_key::number, vault_key::proof, vault_key::active))
         .load(db)?)
+}
+
+/// Whether the database and this server know the same keys and which are active: [`attach`] would change nothing.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn is_attached(vault: &Vault, db: &mut crate::Db) -> Result<bool> {
+    let known = known_keys(db)?;
+    let state = vault.state.read().clone();
+    let active =
+        |purpose: Purpose| known.iter().find(|key| key.purpose == purpose.as_str() && key.active).map(|key| key.number);
+    let mine = state.ring.keys().iter();
+    let all_known = mine
+        .clone()
+        .all(|mine| known.iter().any(|key| key.purpose == mine.purpose.as_str() && key.number == mine.number));
+    Ok(all_known
+        && known.len() == mine.len()
+        && state.master == active(Purpose::Master)
+        && state.index == active(Purpose::Index))
 }
 
 /// Makes the keys of this server known to the database and takes over which are active. What it answers is missing here:

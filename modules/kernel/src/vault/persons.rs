@@ -138,6 +138,10 @@ impl PersonKey {
 pub struct PersonKeys(HashMap<i64, PersonKey>);
 
 impl PersonKeys {
+    pub(super) fn get(&self, id: i64) -> Option<&PersonKey> {
+        self.0.get(&id)
+    }
+
     /// Those as well.
     pub fn extend(&mut self, more: Self) {
         self.0.extend(more.0);

@@ -62,6 +62,13 @@ impl RingKey {
         Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
     }
 
+    pub(super) fn fingerprint(&self, data: &[u8]) -> Result<String> {
+        let secret = self.derive("fingerprint")?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_ref()).map_err(Error::internal)?;
+        mac.update(data);
+        Ok(hex::encode(mac.finalize().into_bytes()))
+    }
+
     /// What the database knows it by.
     pub(super) fn proof(&self) -> Result<Vec<u8>> {
         Ok(self.derive("proof")?.iter().take(16).copied().collect())
