@@ -149,8 +149,16 @@ async fn rotate(db: &Database, purpose: Purpose) -> Result<(), Failure> {
 }
 
 async fn remove(db: &Database, config: &Config, purpose: Purpose, number: i16) -> Result<(), Failure> {
-    let mut ring = of_file(config)?;
-    match db.write(move |tx| vault::retire(tx, purpose, number)).await {
+    let before = of_file(config)?;
+    let mut ring = before.clone();
+    ring.remove(purpose, number);
+    // From the file first: a server that still has it there would make it known again.
+    write(config, &ring)?;
+    let outcome = db.write(move |tx| vault::retire(tx, purpose, number)).await;
+    if outcome.is_err() {
+        write(config, &before)?;
+    }
+    match outcome {
         Ok(()) => {}
         Err(Error::NotFound) => return Err(Failure(format!("There is no {} key {number}.", purpose.as_str()))),
         Err(Error::Conflict(_)) => {
@@ -161,8 +169,6 @@ async fn remove(db: &Database, config: &Config, purpose: Purpose, number: i16) -
         }
         Err(error) => return Err(error.into()),
     }
-    ring.remove(purpose, number);
-    write(config, &ring)?;
     println!(
         "{} key {number} is gone. Backups made before need it: keep its copy as long as you keep them.",
         purpose.as_str()

@@ -46,8 +46,8 @@ pub fn new_secret() -> String {
     hex::encode(rand::rng().random::<[u8; 32]>())
 }
 
-/// The message of a call: what the receiver needs to call a person, and no more; its numbers are sealed until it is sent. `repeats`: how often the whole ladder
-/// was climbed before.
+/// The message of a call: what the receiver needs to call a person, and no more; its numbers are sealed until it is sent.
+/// `repeats`: how often the whole ladder was climbed before.
 pub(crate) fn message(
     tx: &mut Tx<'_>,
     row: &Row,

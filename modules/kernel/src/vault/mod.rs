@@ -152,10 +152,7 @@ pub fn is_attached(vault: &Vault, db: &mut crate::Db) -> Result<bool> {
     let all_known = mine
         .clone()
         .all(|mine| known.iter().any(|key| key.purpose == mine.purpose.as_str() && key.number == mine.number));
-    Ok(all_known
-        && known.len() == mine.len()
-        && state.master == active(Purpose::Master)
-        && state.index == active(Purpose::Index))
+    Ok(all_known && state.master == active(Purpose::Master) && state.index == active(Purpose::Index))
 }
 
 /// Makes the keys of this server known to the database and takes over which are active. What it answers is missing here:
@@ -173,7 +170,9 @@ pub fn attach(tx: &mut Tx<'_>) -> Result<Vec<Unknown>> {
         let of_purpose: Vec<_> = known.iter().filter(|key| key.purpose == purpose.as_str()).collect();
         for key in &of_purpose {
             let proof = mine(key.number).map(RingKey::proof).transpose()?;
-            if proof.as_ref() != Some(&key.proof) {
+            // One that nothing hangs on may be gone here already, or not here yet.
+            let needed = key.active || uses(tx.db(), purpose, key.number)? > 0;
+            if proof.as_ref() != Some(&key.proof) && (needed || proof.is_some()) {
                 missing.push(Unknown { purpose, number: key.number, differs: proof.is_some() });
             }
         }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use diesel::connection::SimpleConnection;
 use songhe_kernel::db::DatabaseSettings;
-use songhe_kernel::vault::{Algorithm, Field, KeyRing, Opened, Part, Person, Purpose, Sealed, Shape, attach};
+use songhe_kernel::vault::{
+    Algorithm, Field, KeyRing, Opened, Part, Person, Purpose, Sealed, SealedColumn, Shape, activate, attach, catch_up,
+    convert, retire, uses,
+};
 use songhe_kernel::{Database, Error, ManualClock, Result, Tx};
 use songhe_testkit::{MIGRATED, TestDb, both_databases};
 
@@ -11,6 +15,18 @@ const PHONE: Field = Field::new("test.phone", Shape::Phone);
 const ID: Field = Field::new("test.id_number", Shape::IdNumber);
 const ROW: i64 = 7;
 const WANG: Person = Person::of("res", 1);
+
+static COLUMN: SealedColumn =
+    SealedColumn { field: &PHONE, table: "sample", column: "sealed", clear: Some("clear"), kind: "res", person: "id" };
+/// 250 people with a number each, in clear.
+fn table(db: &TestDb) -> String {
+    let bytes = if db.file().is_some() { "BLOB" } else { "BYTEA" };
+    format!(
+        "CREATE TABLE sample (id BIGINT PRIMARY KEY, clear TEXT, sealed {bytes});
+         WITH RECURSIVE one(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM one WHERE n < 250)
+         INSERT INTO sample (id, clear) SELECT n, CAST(13800000000 + n AS TEXT) FROM one"
+    )
+}
 
 struct House {
     db: Database,
@@ -124,8 +140,11 @@ both_databases! {
         // A new key wraps nothing before it is made the active one: the server before this change opens all.
         let before = House::new(&db, house.ring.clone());
         assert!(before.open(&PHONE, ROW, &sealed).await.is_ok());
+        assert_eq!(before.write(attach).await, [], "a key that nothing hangs on");
+        house.write(|tx| activate(tx, Purpose::Master, 2)).await;
         let missing = before.write(attach).await;
-        assert_eq!(missing.iter().map(|key| (key.purpose, key.number, key.differs)).collect::<Vec<_>>(), [(Purpose::Master, 2, false)]);
+        let lacks: Vec<_> = missing.iter().map(|key| (key.purpose, key.number, key.differs)).collect();
+        assert_eq!(lacks, [(Purpose::Master, 2, false)]);
         let stranger = House::new(&db, KeyRing::draw());
         let missing = stranger.write(attach).await;
         let differs: Vec<_> = missing.iter().map(|key| (key.purpose, key.number, key.differs)).collect();
@@ -133,5 +152,49 @@ both_databases! {
         assert!(stranger.open(&PHONE, ROW, &sealed).await.is_err());
         let nothing = House::new(&db, KeyRing::default());
         assert!(nothing.db.write(|tx| tx.seal_field(WANG, &PHONE, ROW, Some("1"))).await.is_err());
+    }
+
+    async fn values_follow_to_another_key_and_are_found_meanwhile(db: TestDb) {
+        let house = House::new(&db, KeyRing::draw());
+        house.write(attach).await;
+        let sql = table(&db);
+        house.write(move |tx| Ok(tx.db().batch_execute(&sql)?)).await;
+        // What an earlier release kept in clear is sealed, blanked and found.
+        assert_eq!(convert(&house.db, vec![&COLUMN], db.url()).await.unwrap(), 250);
+        assert_eq!(convert(&house.db, vec![&COLUMN], db.url()).await.unwrap(), 0);
+        assert_eq!(house.find(&PHONE, Part::Whole, "13800000007").await, [7]);
+        if let Some(file) = db.file() {
+            for end in ["", "-wal"] {
+                let bytes = std::fs::read(format!("{}{end}", file.display())).unwrap_or_default();
+                assert!(!bytes.windows(11).any(|window| window == b"13800000007"), "still in the file{end}");
+            }
+        }
+        let mut ring = house.ring.clone();
+        let (master, index) = (ring.add(Purpose::Master), ring.add(Purpose::Index));
+        house.db.vault().give(ring, Algorithm::default());
+        house.write(attach).await;
+        for (purpose, number) in [(Purpose::Master, master), (Purpose::Index, index)] {
+            house.write(move |tx| activate(tx, purpose, number)).await;
+        }
+        house.write(attach).await;
+        // Some rows hang on the new key, some on the old: each is found.
+        house.seal(Person::of("res", 1_000), &PHONE, 1_000, "13800000007").await;
+        assert_eq!(house.find(&PHONE, Part::Whole, "13800000007").await, [7, 1_000]);
+        assert!(catch_up(&house.db, &[&COLUMN]).await.unwrap() >= 500);
+        assert_eq!(catch_up(&house.db, &[&COLUMN]).await.unwrap(), 0);
+        assert_eq!(house.find(&PHONE, Part::Whole, "13800000007").await, [7, 1_000]);
+        assert_eq!(house.find(&PHONE, Part::Last6, "000250").await, [250]);
+        for purpose in Purpose::ALL {
+            assert_eq!(house.db.read(move |db| uses(db, purpose, 1)).await.unwrap(), 0);
+            let active = house.db.write(move |tx| retire(tx, purpose, 2)).await;
+            assert!(matches!(active, Err(Error::Conflict(_))), "{active:?}");
+            house.write(move |tx| retire(tx, purpose, 1)).await;
+        }
+        // Without the former keys.
+        let mut left = house.db.vault().ring();
+        Purpose::ALL.into_iter().for_each(|purpose| assert!(left.remove(purpose, 1)));
+        let after = House::new(&db, left);
+        assert_eq!(after.write(attach).await, []);
+        assert_eq!(after.find(&PHONE, Part::Last4, "0250").await, [250]);
     }
 }
