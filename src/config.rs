@@ -8,6 +8,7 @@ mod disk;
 mod mqtt;
 mod outgoing;
 mod retention;
+mod vault;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use outgoing::{BeatMethod, Heartbeat, Mail, TlsMode};
 pub use retention::Retention;
+pub use vault::{Cipher, Vault};
 
 /// Words that stand for a secret in examples: `serve` refuses them, alone, joined and repeated.
 const DEFAULT_SECRETS: [&str; 9] =
@@ -42,6 +44,7 @@ pub struct Config {
     pub tls: Tls,
     pub database: Database,
     pub disk: Disk,
+    pub vault: Vault,
     pub mqtt: Mqtt,
     pub retention: Retention,
     pub mail: Mail,
@@ -206,6 +209,7 @@ impl Config {
         self.disk.check()?;
         self.mqtt.check(&self.tls)?;
         self.retention.check()?;
+        self.vault.check()?;
         self.mail.check()?;
         self.heartbeat.check()?;
         self.backup.check()?;

@@ -13,6 +13,7 @@ pub mod demo;
 mod disk;
 pub mod heartbeat;
 mod http;
+mod keys;
 pub mod migrations;
 mod mqtt;
 mod open_files;

@@ -115,7 +115,7 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 53] = [
+const ACTIONS: [(&str, &str); 55] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
@@ -172,6 +172,8 @@ const ACTIONS: [(&str, &str); 53] = [
     ("POST /incidents/{id}/deliveries/{effect}/replay", "POST /api/v1/incidents/{id}/deliveries/{effect}/replay"),
     ("POST /message-templates", "PUT /api/v1/message-templates"),
     ("POST /staff/{id}/phone", "PUT /api/v1/staff/{id}/phone"),
+    ("POST /staff/{id}/unmask", "POST /api/v1/staff/{id}/unmask"),
+    ("POST /residents/{id}/unmask", "POST /api/v1/residents/{id}/unmask"),
 ];
 
 /// An effect that is over, written now.

@@ -150,7 +150,7 @@ async fn make(words: &Words, config: &Config, to: Option<PathBuf>, key: KeySourc
     let text = Text::key("backup-made").arg("file", made.path.display()).arg("tables", tables).arg("rows", rows);
     println!("{}", words.say(&text.arg("size", size(made.bytes)).arg("seconds", made.took.as_secs())));
     // Whoever looks after the server sees it on the page; the archive is good without that.
-    let settings = DatabaseSettings { url: config.database.url.clone(), connections: 1 };
+    let settings = DatabaseSettings { connections: 1, ..DatabaseSettings::new(config.database.url.clone()) };
     let remember = async {
         let db = Database::open(&settings, Arc::new(SystemClock::new()), 0)?;
         let good = routine::good(&made);

@@ -68,6 +68,15 @@ pub fn decode(prefix: &str, text: &str) -> Option<i64> {
     i64::try_from(value).ok()
 }
 
+/// Whether a text is written like an id of any kind.
+pub fn is_id(text: &str) -> bool {
+    text.split_once('_').is_some_and(|(prefix, _)| {
+        (2..=4).contains(&prefix.len())
+            && prefix.bytes().all(|byte| byte.is_ascii_lowercase())
+            && decode(prefix, text).is_some()
+    })
+}
+
 /// Defines an id type: `define_id!(/// A resident. ResidentId, "res");`
 #[macro_export]
 macro_rules! define_id {

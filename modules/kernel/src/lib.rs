@@ -4,10 +4,13 @@
 //! - [`events`], [`timers`], [`schedules`], [`effects`]: what cannot be forgotten, as rows
 //! - [`servers`]: several of them on one database
 //! - [`module`]: the seam at which shared modules and scenarios join
+//! - [`audit`]: who did what, sealed
 //! - [`identity`]: accounts, sessions, roles, and who may see what
 //! - [`http`]: the route table from which HTTP, OpenAPI, menu and tests are made; pages, API and streams
+//! - [`vault`]: sensitive fields, sealed under a key for each person
 //! - [`time`], [`ids`], [`error`], [`i18n`], [`check_name`]: the small things everybody shares
 
+pub mod audit;
 pub mod db;
 pub mod effects;
 pub mod error;
@@ -26,7 +29,9 @@ pub mod schema;
 pub mod servers;
 pub mod time;
 pub mod timers;
+pub mod vault;
 
+pub use audit::AuditEntry;
 pub use db::{Both, BothExt, Database, Db, KeptExt, Tx};
 pub use error::{Error, FieldError, Result, Text};
 pub use events::{Event, NewEvent};

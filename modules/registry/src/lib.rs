@@ -4,8 +4,9 @@
 //! never knows what an incident, a device or a scenario is, and it decides nothing about care.
 //!
 //! Fields that identify a person officially or are medical (ID number, card, notes, allergies) are not kept here yet:
-//! they arrive together with their encryption. What is kept (name, birth date, phone) never enters an event, a log line
-//! or the path of a URL.
+//! they arrive together with their encryption. Telephone numbers are sealed (`sealed.rs`), shown masked, and opened in full
+//! for a reason that is written down. What is kept (name, birth date, phone) never enters an event, a log line or the path
+//! of a URL.
 //!
 //! - decides: `places/label.rs`, the checks in each noun's `create_…`
 //! - stores: `facilities.rs`, `places.rs`, `residents.rs`, `contacts.rs`, `staff.rs`, `shifts.rs`
@@ -24,6 +25,7 @@ mod panels;
 mod places;
 mod residents;
 pub mod schema;
+mod sealed;
 mod shift_windows;
 mod shifts;
 mod staff;
@@ -38,8 +40,8 @@ pub use facilities::{
 };
 pub use home::MyShifts;
 pub use module::{
-    PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE, Registry, STAFF_READ,
-    STAFF_WRITE,
+    PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE,
+    Registry, STAFF_READ, STAFF_UNMASK, STAFF_WRITE,
 };
 pub use pages::{chosen, facilities_of, facility_choices};
 pub use panels::{Panel, PanelSlot, PanelSource, PanelSubject, Panels};
@@ -50,6 +52,7 @@ pub use places::{
 pub use residents::{
     NewResident, Resident, ResidentFilter, Sex, create_resident, list_residents, move_resident, resident, residents_at,
 };
+pub use sealed::{CONTACT_PHONE, RESIDENT_PHONE, STAFF_PHONE, SealedNumber};
 pub use shift_windows::shift_windows;
 pub use shifts::{
     NewShift, Shift, ShiftFilter, ShiftWindow, StaffOnDuty, add_shift, civil_window, current_shift, duty_hours,

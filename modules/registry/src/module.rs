@@ -2,18 +2,23 @@
 
 use songhe_kernel::http::Route;
 use songhe_kernel::identity::{Permission, Role};
+use songhe_kernel::vault::SealedColumn;
 use songhe_kernel::{Manifest, Module};
 
 use crate::{api, pages};
 
 pub const RESIDENTS_READ: &str = "residents.read";
 pub const RESIDENTS_WRITE: &str = "residents.write";
+/// To see telephone numbers of residents and their contacts in full, for a reason.
+pub const RESIDENTS_UNMASK: &str = "residents.unmask";
 pub const PLACES_READ: &str = "places.read";
 pub const PLACES_WRITE: &str = "places.write";
 pub const ROSTERS_READ: &str = "rosters.read";
 pub const ROSTERS_WRITE: &str = "rosters.write";
 pub const STAFF_READ: &str = "staff.read";
 pub const STAFF_WRITE: &str = "staff.write";
+/// To see telephone numbers of staff in full, for a reason.
+pub const STAFF_UNMASK: &str = "staff.unmask";
 
 const ADMINS: &[Role] = &[Role::SystemAdmin, Role::FacilityAdmin];
 /// Nurses write rosters: the nurse lead, who has no role of their own, does.
@@ -39,12 +44,14 @@ static MANIFEST: Manifest = Manifest {
     permissions: &[
         Permission { name: RESIDENTS_READ, roles: CARE },
         Permission { name: RESIDENTS_WRITE, roles: NURSES },
+        Permission { name: RESIDENTS_UNMASK, roles: NURSES },
         Permission { name: PLACES_READ, roles: HOUSE },
         Permission { name: PLACES_WRITE, roles: ADMINS },
         Permission { name: ROSTERS_READ, roles: HOUSE },
         Permission { name: ROSTERS_WRITE, roles: NURSES },
         Permission { name: STAFF_READ, roles: HOUSE },
         Permission { name: STAFF_WRITE, roles: ADMINS },
+        Permission { name: STAFF_UNMASK, roles: NURSES },
     ],
     events_in: &[],
     events_out: &[
@@ -74,5 +81,9 @@ impl Module for Registry {
         let mut routes = pages::routes();
         routes.extend(api::routes());
         routes
+    }
+
+    fn sealed_columns(&self) -> &'static [SealedColumn] {
+        &crate::sealed::COLUMNS
     }
 }

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx, containing};
 use songhe_kernel::identity::Scope;
+use songhe_kernel::vault::Sealed;
 use songhe_kernel::{Error, FacilityId, Moment, NewEvent, Result, Text, UserId};
 
 use crate::check::{Check, MAX_NAME_CHARS};
 use crate::facilities::expect_facility;
 use crate::places::{Place, PlaceKind, place, places_under, room_of};
 use crate::schema::{place as place_table, resident};
+use crate::sealed::RESIDENT_PHONE;
 use crate::text_enum::text_enum;
 use crate::{PlaceId, ResidentId};
 
@@ -42,7 +44,8 @@ pub struct Resident {
     pub ability_level: Option<i16>,
     pub living_alone: bool,
     pub fall_risk_high: bool,
-    pub phone: Option<String>,
+    #[diesel(column_name = phone_sealed)]
+    pub phone: Option<Sealed>,
     pub created_at: Moment,
 }
 
@@ -103,6 +106,10 @@ pub fn create_resident(tx: &mut Tx<'_>, new: &NewResident, actor: Option<UserId>
     check.finish()?;
 
     let id = ResidentId(tx.next_id());
+    let phone = match phone {
+        Some(phone) => tx.seal_field(id.person(), &RESIDENT_PHONE, id.0, Some(phone))?,
+        None => None,
+    };
     diesel::insert_into(resident::table)
         .values((
             resident::id.eq(id),
@@ -114,7 +121,7 @@ pub fn create_resident(tx: &mut Tx<'_>, new: &NewResident, actor: Option<UserId>
             resident::ability_level.eq(new.ability_level),
             resident::living_alone.eq(new.living_alone),
             resident::fall_risk_high.eq(new.fall_risk_high),
-            resident::phone.eq(phone),
+            resident::phone_sealed.eq(phone),
             resident::created_at.eq(now),
         ))
         .execute(tx.db())?;

@@ -38,6 +38,7 @@ diesel::table! {
         living_alone -> Bool,
         fall_risk_high -> Bool,
         phone -> Nullable<Text>,
+        phone_sealed -> Nullable<Binary>,
         created_at -> Timestamp,
     }
 }
@@ -50,6 +51,7 @@ diesel::table! {
         name -> Text,
         relation -> Text,
         phone -> Nullable<Text>,
+        phone_sealed -> Nullable<Binary>,
         user_id -> Nullable<BigInt>,
     }
 }
@@ -63,6 +65,7 @@ diesel::table! {
         job -> Text,
         active -> Bool,
         phone -> Nullable<Text>,
+        phone_sealed -> Nullable<Binary>,
     }
 }
 

@@ -9,6 +9,7 @@ mod like;
 mod migrate;
 mod pool;
 pub mod room;
+mod settings;
 mod tx;
 mod writer;
 
@@ -23,15 +24,18 @@ use diesel::sqlite::Sqlite;
 use parking_lot::RwLock;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
+use crate::audit::Origin;
 use crate::error::{Error, Result, Text};
 use crate::ids::IdMaker;
 use crate::servers::Outbox;
 use crate::time::SharedClock;
+use crate::vault::{self, Vault};
 
 pub use kept::{Fixed, Kept, KeptExt};
 pub use like::containing;
 pub use migrate::{Migrations, applied_versions, migrate, pending_versions, revert_all};
-pub(crate) use pool::{line_to, session_name};
+pub(crate) use pool::{line_to, session_name, write_connection};
+pub use settings::{DatabaseSettings, Kind};
 pub use tx::Tx;
 pub use writer::WriterStats;
 
@@ -101,38 +105,6 @@ macro_rules! tables_meet {
     )+};
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Sqlite,
-    Postgres,
-}
-
-/// How to reach the database and how much of it to use.
-#[derive(Debug, Clone)]
-pub struct DatabaseSettings {
-    /// `sqlite:path/to/file.db` or `postgres://user:password@host/name`.
-    pub url: String,
-    /// Connections that read (SQLite) or that read and write (PostgreSQL). Emergencies have three of their own.
-    pub connections: u32,
-}
-
-impl DatabaseSettings {
-    pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), connections: 6 }
-    }
-
-    pub fn kind(&self) -> Result<Kind> {
-        if self.url.starts_with("sqlite:") {
-            Ok(Kind::Sqlite)
-        } else if self.url.starts_with("postgres://") || self.url.starts_with("postgresql://") {
-            Ok(Kind::Postgres)
-        } else {
-            // The URL may carry a password: it is not repeated.
-            Err(Error::Internal("database.url must begin with sqlite: or postgres://".into()))
-        }
-    }
-}
-
 /// "Something changed": carries no data, the reader looks for itself.
 #[derive(Debug, Clone)]
 pub struct Signal {
@@ -171,6 +143,7 @@ pub(crate) struct Shared {
     /// See `events`: raised when a restored database restarted its transaction ids.
     pub(crate) epoch: AtomicI64,
     pub(crate) wakes: Wakes,
+    pub(crate) vault: Arc<Vault>,
     signals: broadcast::Sender<Signal>,
     versions: AtomicU64,
     /// To other servers; empty where there can be none.
@@ -187,6 +160,10 @@ impl Shared {
     }
 
     fn signal_here(&self, topic: Arc<str>) {
+        // A gap may have hidden it.
+        if topic.is_empty() || &*topic == vault::TOPIC {
+            self.vault.forget();
+        }
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
         // No receiver is no error: nobody has a page open.
         let _ = self.signals.send(Signal { topic, version });
@@ -244,10 +221,12 @@ impl Database {
             clock,
             epoch: AtomicI64::new(0),
             wakes: Wakes::default(),
+            vault: Arc::new(Vault::default()),
             signals,
             versions: AtomicU64::new(1),
             outbox: OnceLock::new(),
         });
+        shared.vault.give(settings.keys.clone(), settings.algorithm);
         let connections = settings.connections.max(1);
         let lanes = match kind {
             Kind::Sqlite => Lanes::Sqlite {
@@ -306,6 +285,11 @@ impl Database {
 
     pub fn clock(&self) -> &SharedClock {
         &self.inner.shared.clock
+    }
+
+    /// Opens sealed fields.
+    pub fn vault(&self) -> Arc<Vault> {
+        self.inner.shared.vault.clone()
     }
 
     pub fn wakes(&self) -> &Wakes {
@@ -406,13 +390,29 @@ impl Database {
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
     {
-        let fence = self.fence.clone();
+        let (fence, origin) = (self.fence.clone(), Origin::current());
+        let asked = origin.clone();
         let f = move |tx: &mut Tx<'_>| {
             if let Some(fence) = &fence {
                 fence.check(tx.db())?;
             }
-            f(tx)
+            tx.serve(asked.clone());
+            let value = f(tx)?;
+            tx.audit_unnamed()?;
+            Ok(value)
         };
+        let outcome = self.run(emergency, f).await;
+        if let (Some(origin), Ok(_)) = (origin, &outcome) {
+            origin.set_named();
+        }
+        outcome
+    }
+
+    async fn run<T, F>(&self, emergency: bool, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
+    {
         match &self.inner.lanes {
             Lanes::Sqlite { writer, .. } => writer.run(emergency, f).await,
             Lanes::Postgres { .. } => {

@@ -1,14 +1,18 @@
 //! One write transaction: the connection, the time it happens at, and what becomes known after the commit.
 
+use std::sync::Arc;
+
 use diesel::Connection;
 
 use super::{Db, Shared};
+use crate::audit::Origin;
 use crate::effects::{self, NewEffect};
 use crate::error::Result;
 use crate::events::{self, NewEvent};
 use crate::ids::EffectId;
 use crate::time::Moment;
 use crate::timers::{self, NewTimer};
+use crate::vault::Vault;
 
 /// What the rest of the process learns once the transaction has committed.
 #[derive(Debug, Default)]
@@ -34,15 +38,37 @@ pub struct Tx<'a> {
     shared: &'a Shared,
     now: Moment,
     after: AfterCommit,
+    /// Whose request it serves; `None`: background work.
+    origin: Option<Arc<Origin>>,
+    /// Whether it has said what it does.
+    audited: bool,
 }
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(db: &'a mut Db, shared: &'a Shared) -> Self {
-        Self { db, now: shared.clock.now(), shared, after: AfterCommit::default() }
+        Self { db, now: shared.clock.now(), shared, after: AfterCommit::default(), origin: None, audited: false }
     }
 
     pub(crate) fn into_after(self) -> AfterCommit {
         self.after
+    }
+
+    /// From now on for that request.
+    pub(crate) fn serve(&mut self, origin: Option<Arc<Origin>>) {
+        self.origin = origin;
+    }
+
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_deref()
+    }
+
+    pub(crate) fn is_audited(&self) -> bool {
+        self.audited
+    }
+
+    /// Nothing more needs to be said: it was, or nothing is done.
+    pub(crate) fn set_audited(&mut self) {
+        self.audited = true;
     }
 
     pub fn db(&mut self) -> &mut Db {
@@ -52,6 +78,11 @@ impl<'a> Tx<'a> {
     /// The time at which this transaction happens: one value from its first statement to its last.
     pub fn now(&self) -> Moment {
         self.now
+    }
+
+    /// Opens and seals sensitive fields.
+    pub fn vault(&self) -> &'a Vault {
+        &self.shared.vault
     }
 
     pub fn next_id(&self) -> i64 {
@@ -104,14 +135,17 @@ impl<'a> Tx<'a> {
     /// Runs `f` so that its failure undoes its own work only.
     pub fn savepoint<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         let (shared, now) = (self.shared, self.now);
-        let mut inner = AfterCommit::default();
+        let origin = self.origin.clone();
+        let (mut inner, mut audited) = (AfterCommit::default(), false);
         let value = self.db.transaction(|db| {
-            let mut tx = Tx { db, shared, now, after: AfterCommit::default() };
+            let mut tx = Tx { db, shared, now, after: AfterCommit::default(), origin, audited };
             let value = f(&mut tx)?;
+            audited = tx.audited;
             inner = tx.after;
             Ok::<_, crate::Error>(value)
         })?;
         self.after.join(inner);
+        self.audited |= audited;
         Ok(value)
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{HomePart, Live, Route, RouteTable, openapi, system};
+use crate::audit::Reads;
 use crate::db::Database;
 use crate::error::{Error, Result};
 use crate::identity::{self, Permissions, SignIn};
@@ -76,6 +77,7 @@ pub struct App {
     pub permissions: Arc<Permissions>,
     pub sign_in: SignIn,
     pub modules: Modules,
+    pub(super) reads: Reads,
     routes: RouteTable,
     openapi: String,
     shutdown: watch::Receiver<bool>,
@@ -102,6 +104,7 @@ impl App {
             pages: Pages::load()?,
             metrics: Metrics::new()?,
             readiness: Readiness::new(&parts.db),
+            reads: Reads::start(&parts.db),
             db: parts.db,
             settings: parts.settings,
             sign_in: SignIn::new()?,

@@ -18,6 +18,7 @@ use super::escapes::expect_text;
 use super::page::{Draft, html};
 use super::visitor::{Visitor, text};
 use super::{App, Route, SseFrame, live, misread, multipart, once};
+use crate::audit::AuditEntry;
 use crate::db::Tx;
 use crate::error::{Error, Result, Text};
 use crate::i18n::Locale;
@@ -211,6 +212,15 @@ impl Ctx {
             None => db.write(work).await,
             Some(key) => db.write(move |tx| once::run(tx, &key, &work)).await,
         }
+    }
+
+    /// Writes down that the caller reads something sensitive, and returns when that is committed; then it may be shown.
+    /// Cheap: readers at the same time share a commit.
+    ///
+    /// # Errors
+    /// When it cannot be written down; nothing may be shown then.
+    pub async fn audit_read(&self, entry: AuditEntry) -> Result<()> {
+        self.app().reads.note(entry).await
     }
 
     /// A stream of server-sent events: heartbeats between the frames; ends when the server stops, and when the session

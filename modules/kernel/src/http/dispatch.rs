@@ -13,7 +13,9 @@ use tracing::Instrument;
 
 use super::visitor::Visitor;
 use super::{App, Ctx, Route, assets, error_response, escapes, guard};
+use crate::audit::{Actor, Origin};
 use crate::error::{Error, Result, Text};
+use crate::ids;
 
 /// A body that takes longer to arrive is not waited for.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -107,9 +109,10 @@ async fn respond(mut visitor: Visitor, route: Arc<Route>, request: HttpRequest, 
             response
         }
         Ok(body) => {
+            let origin = origin(&visitor, &route, &request);
             let ctx = Ctx::new(visitor, route.clone(), request, body);
             // A panic is a defect of one handler: it must cost one answer, not the connection with all its streams.
-            let outcome = AssertUnwindSafe(route.run(ctx.clone()))
+            let outcome = AssertUnwindSafe(origin.during(route.run(ctx.clone())))
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(Error::Internal("the handler panicked".into())));
@@ -123,6 +126,18 @@ async fn respond(mut visitor: Visitor, route: Arc<Route>, request: HttpRequest, 
             response
         }
     }
+}
+
+/// What the audit log is told of a request whatever its handler says.
+fn origin(visitor: &Visitor, route: &Route, request: &HttpRequest) -> Origin {
+    let actor = visitor.caller.as_ref().map_or(Actor::Stranger, |caller| Actor::User(caller.user_id));
+    let session = visitor.caller.as_ref().map(|caller| caller.session.id.to_string());
+    let origin = Origin::new(actor, visitor.address.to_string(), visitor.request_id.clone(), session);
+    if route.method.is_safe() || route.unaudited.is_some() {
+        return origin;
+    }
+    let subject = request.match_info().iter().map(|(_, value)| value).find(|value| ids::is_id(value));
+    origin.changing(route.method.as_str(), route.path, subject.unwrap_or_default().to_owned())
 }
 
 /// Why a request does not reach its handler.

@@ -82,6 +82,8 @@ pub struct Route {
     pub body_limit_bytes: usize,
     pub menu: Option<Menu>,
     pub doc: Option<ApiDoc>,
+    /// Why a request that changes something leaves no line in the audit log by itself.
+    pub unaudited: Option<&'static str>,
     handler: Handler,
 }
 
@@ -98,6 +100,7 @@ impl Route {
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
             menu: None,
             doc: None,
+            unaudited: None,
             handler: Box::new(move |ctx| Box::pin(handler(ctx))),
         }
     }
@@ -145,6 +148,14 @@ impl Route {
     #[must_use]
     pub fn doc(mut self, doc: ApiDoc) -> Self {
         self.doc = Some(doc);
+        self
+    }
+
+    /// Its requests leave a line in the audit log only where their operation writes one. For what is nobody's data and
+    /// comes every few seconds; `why` is a reason that a reviewer can follow.
+    #[must_use]
+    pub fn unaudited(mut self, why: &'static str) -> Self {
+        self.unaudited = Some(why);
         self
     }
 

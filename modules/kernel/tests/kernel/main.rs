@@ -6,3 +6,4 @@ mod identity;
 mod log;
 mod servers;
 mod support;
+mod vault;

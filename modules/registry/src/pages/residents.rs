@@ -11,8 +11,9 @@ use songhe_kernel::{Error, FacilityId, FieldError, Moment, Result, Text};
 use super::form::{Reader, given};
 use super::place::{PanelModels, panel_models};
 use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
-use crate::module::{RESIDENTS_READ, RESIDENTS_WRITE};
+use crate::module::{RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE};
 use crate::panels::PanelSubject;
+use crate::sealed::{Show, note_unmasking, shown};
 use crate::{
     Contact, Facility, NewContact, NewResident, PlaceId, PlaceKind, Resident, ResidentFilter, ResidentId, Sex,
     add_contact, contacts, create_resident, facility, list_residents, move_resident, place, places_in, resident,
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/residents/{id}", read, show),
         Route::post("/residents/{id}/move", write, go),
         Route::post("/residents/{id}/contacts", write, create_contact),
+        Route::post("/residents/{id}/unmask", Access::Permission(RESIDENTS_UNMASK), unmask),
     ]
 }
 
@@ -272,6 +274,7 @@ const PAGE_FIELDS: Fields = &[
     ("name", "registry-name"),
     ("relation", "registry-relation"),
     ("phone", "registry-phone"),
+    ("reason", "vault-reason"),
 ];
 
 #[derive(Serialize)]
@@ -290,10 +293,38 @@ struct Details {
 }
 
 #[derive(Serialize)]
+struct ContactRow {
+    rank: i16,
+    name: String,
+    relation: String,
+    phone: Option<String>,
+    /// It can be called.
+    full: bool,
+}
+
+/// What of a resident's page was typed, and how much of numbers it shows.
+struct Around {
+    contact: ContactForm,
+    reason: String,
+    show: Show,
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self { contact: ContactForm::default(), reason: String::new(), show: Show::Masked }
+    }
+}
+
+#[derive(Serialize)]
 struct ResidentPage {
     resident: Details,
-    contacts: Vec<Contact>,
+    contacts: Vec<ContactRow>,
     can_edit: bool,
+    /// Numbers are masked, and the reader may see them in full for a reason.
+    can_unmask: bool,
+    /// Numbers stand here in full, this once.
+    full: bool,
+    reason: String,
     places: Vec<Choice>,
     contact: ContactForm,
     #[serde(flatten)]
@@ -312,12 +343,14 @@ async fn seen(ctx: &Ctx, permission: &str) -> Result<Resident> {
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let resident = seen(&ctx, RESIDENTS_READ).await?;
-    render(&ctx, resident, ContactForm::default(), &[]).await
+    render(&ctx, resident, Around::default(), &[]).await
 }
 
-async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[FieldError]) -> Result<HttpResponse> {
+async fn render(ctx: &Ctx, resident: Resident, around: Around, errors: &[FieldError]) -> Result<HttpResponse> {
     let (id, facility_id, place_id) = (resident.id, resident.facility_id, resident.place_id);
-    let (home, label, contacts) = ctx
+    let (number, vault, show) = (resident.number(), ctx.app().db.vault(), around.show);
+    let phone = resident.phone.clone();
+    let (home, label, contacts, keys) = ctx
         .app()
         .db
         .read(move |db| {
@@ -326,15 +359,29 @@ async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[F
                 Some(at) => place(db, at)?.map(|place| place.label),
                 None => None,
             };
-            Ok((home, label, contacts(db, id)?))
+            let contacts = contacts(db, id)?;
+            let keys = vault.keys(db, contacts.iter().filter_map(|contact| contact.phone.as_ref()).chain(&phone))?;
+            Ok((home, label, contacts, keys))
         })
         .await?;
     let can_edit = ctx.caller().facilities(RESIDENTS_WRITE).contains(facility_id);
+    let may_unmask = ctx.caller().facilities(RESIDENTS_UNMASK).contains(facility_id);
+    let has_numbers = number.is_some() || contacts.iter().any(|contact| contact.phone.is_some());
+    let contact_row = |contact: Contact| ContactRow {
+        phone: shown(ctx, contact.number(), &keys, show),
+        full: show == Show::Full,
+        rank: contact.rank,
+        name: contact.name,
+        relation: contact.relation,
+    };
     let page = ResidentPage {
-        contacts,
+        contacts: contacts.into_iter().map(contact_row).collect(),
+        can_unmask: may_unmask && has_numbers && show == Show::Masked,
+        full: show == Show::Full,
+        reason: around.reason,
         can_edit,
         places: if can_edit { free_places(ctx, facility_id, place_id).await? } else { Vec::new() },
-        contact,
+        contact: around.contact,
         panels: panel_models(ctx, facility_id, PanelSubject::Resident(id)).await?,
         refused: Refused::new(ctx, PAGE_FIELDS, errors),
         resident: Details {
@@ -344,7 +391,7 @@ async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[F
             name: resident.name,
             sex: resident.sex,
             born: resident.birth_date.map(|day| day.to_string()),
-            phone: resident.phone,
+            phone: shown(ctx, number, &keys, show),
             place: label.unwrap_or_default(),
             place_id,
             since: resident.created_at,
@@ -372,7 +419,7 @@ async fn go(ctx: Ctx) -> Result<HttpResponse> {
     };
     match refused(outcome)? {
         Ok(()) => ctx.redirect(&format!("/residents/{id}")),
-        Err(errors) => render(&ctx, resident, ContactForm::default(), &errors).await,
+        Err(errors) => render(&ctx, resident, Around::default(), &errors).await,
     }
 }
 
@@ -390,6 +437,21 @@ async fn create_contact(ctx: Ctx) -> Result<HttpResponse> {
     let outcome = ctx.once(move |tx| add_contact(tx, id, &new, actor)).await;
     match refused(outcome)? {
         Ok(_) => ctx.redirect(&format!("/residents/{id}")),
-        Err(errors) => render(&ctx, resident, form, &errors).await,
+        Err(errors) => render(&ctx, resident, Around { contact: form, ..Around::default() }, &errors).await,
+    }
+}
+
+/// Shows the page once with numbers in full. No redirect: what is loaded again is asked for again.
+async fn unmask(ctx: Ctx) -> Result<HttpResponse> {
+    #[derive(Deserialize)]
+    struct Form {
+        #[serde(default)]
+        reason: String,
+    }
+    let form: Form = ctx.form()?;
+    let resident = seen(&ctx, RESIDENTS_UNMASK).await?;
+    match refused(note_unmasking(&ctx, resident.facility_id, resident.id, &form.reason).await)? {
+        Ok(()) => render(&ctx, resident, Around { show: Show::Full, ..Around::default() }, &[]).await,
+        Err(errors) => render(&ctx, resident, Around { reason: form.reason, ..Around::default() }, &errors).await,
     }
 }
