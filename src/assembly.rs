@@ -16,6 +16,7 @@ use songhe_devices::outlet::Outlet;
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::figures::notes::ReportNotes;
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
+use songhe_kernel::audit;
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::http::{App, DemoAccount, HttpSettings, Parts};
 use songhe_kernel::runtime::{self, Opened, Runtime};
@@ -24,6 +25,7 @@ use songhe_kernel::{Database, Module, Modules, SharedClock};
 use songhe_registry::{MyShifts, Panels, Registry};
 use tokio::sync::watch;
 
+use crate::audit_log::AuditLog;
 use crate::brokers::mosquitto;
 use crate::config::{Config, MqttMode};
 use crate::http::Listener;
@@ -273,6 +275,7 @@ impl Server {
             outlet.open(Arc::new(CommandWay(broker.publisher())));
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
+        links.spawn(keep_audit(db.clone(), config, servers.as_ref(), stopped.clone())?);
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         links.spawn(heartbeat::run(config.heartbeat.clone(), app.clone(), stopped.clone()));
@@ -331,6 +334,18 @@ impl Server {
     }
 }
 
+/// Seals and keeps the audit log, on the one server that speaks for all.
+fn keep_audit(
+    db: Database,
+    config: &Config,
+    servers: Option<&Servers>,
+    stop: watch::Receiver<bool>,
+) -> Result<impl Future<Output = ()> + Send + use<>, StartError> {
+    let (keeping, peers) = (config.keeping()?, servers.map(Servers::peers));
+    let my_turn = move || peers.as_ref().is_none_or(|peers| peers.view().speaks());
+    Ok(audit::keep(db, keeping, my_turn, stop))
+}
+
 /// For how long observations are kept.
 fn keep(config: &Config) -> history::Keep {
     let crate::config::Retention { readings_days, events_days, emergencies_days, hourly_days, daily_days } =
@@ -353,6 +368,7 @@ fn modules(config: &Config, db: &Database, system: Arc<System>, outlet: Outlet) 
         Arc::new(Devices::new(adapters(), broker).with_outlet(outlet)),
         #[cfg(feature = "care-beds")]
         Arc::new(songhe_care_beds::CareBeds),
+        Arc::new(AuditLog),
         system,
     ];
     Ok(Modules::new(all))

@@ -3,6 +3,7 @@
 //! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
 //! bad value stops the start with a sentence that tells the mend.
 
+mod audit;
 mod mqtt;
 mod outgoing;
 mod retention;
@@ -15,6 +16,7 @@ pub use self::mqtt::{Mqtt, MqttMode};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+pub use audit::Audit;
 pub use outgoing::{BeatMethod, Heartbeat, Mail, TlsMode};
 pub use retention::Retention;
 
@@ -39,6 +41,7 @@ pub struct Config {
     pub database: Database,
     pub mqtt: Mqtt,
     pub retention: Retention,
+    pub audit: Audit,
     pub mail: Mail,
     pub heartbeat: Heartbeat,
     pub metrics: Metrics,
@@ -199,6 +202,7 @@ impl Config {
         }
         self.mqtt.check(&self.tls)?;
         self.retention.check()?;
+        self.audit.check()?;
         self.mail.check()?;
         self.heartbeat.check()?;
         check_filter(&self.log.filter)

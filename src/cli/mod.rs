@@ -1,5 +1,6 @@
 //! Commands. Each answers with a sentence when it cannot; an exit code of 1 means that it said why.
 
+mod audit;
 mod cert;
 mod decode;
 mod facility;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use songhe_kernel::audit::Origin;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Log, LogFormat};
@@ -38,6 +40,9 @@ enum Command {
     /// Accounts
     #[command(subcommand)]
     User(user::Command),
+    /// The audit log: checks its seals, makes keys
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Facilities
     #[command(subcommand)]
     Facility(facility::Command),
@@ -104,8 +109,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Check(with) => serve::check(&with.load()?).await,
         Command::Mosquitto(with) => serve::mosquitto(&with.load()?).await,
         Command::Migrate(with) => serve::migrate(&with.load()?).await,
-        Command::User(command) => user::run(command).await,
-        Command::Facility(command) => facility::run(command).await,
+        Command::User(command) => Origin::command_line().during(user::run(command)).await,
+        Command::Audit(command) => audit::run(command).await,
+        Command::Facility(command) => Origin::command_line().during(facility::run(command)).await,
         Command::Cert(arguments) => cert::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Simulate(arguments) => demo::simulate::run(arguments).await,

@@ -6,10 +6,11 @@ use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use songhe_kernel::audit::masked;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::schema::app_user;
 use songhe_kernel::identity::{Role, Scope, find_user_id, holding};
-use songhe_kernel::{Error, FacilityId, NewEvent, Result, Text, UserId};
+use songhe_kernel::{AuditEntry, Error, FacilityId, NewEvent, Result, Text, UserId};
 
 use crate::StaffId;
 use crate::check::{Check, MAX_NAME_CHARS};
@@ -108,6 +109,8 @@ pub fn create_staff(tx: &mut Tx<'_>, new: &NewStaff, actor: Option<UserId>) -> R
         actor,
         data: json!({ "job": new.job }),
     })?;
+    let after = json!({ "job": new.job, "user_id": new.user_id });
+    tx.audit(AuditEntry::new("staff.create", id).at(new.facility_id).after(after))?;
     tx.signal(crate::topic(new.facility_id));
     Ok(id)
 }
@@ -142,6 +145,10 @@ pub fn set_staff_phone(tx: &mut Tx<'_>, id: StaffId, phone: Option<&str>, actor:
     let facility: Option<FacilityId> = staff::table.find(id).select(staff::facility_id).first(tx.db()).optional()?;
     let facility = facility.ok_or(Error::NotFound)?;
     check.finish()?;
+    let before: Option<String> = staff::table.find(id).select(staff::phone).first(tx.db())?;
+    let told = |phone: Option<&str>| json!({ "phone": phone.map(masked) });
+    let entry = AuditEntry::new("staff.phone", id).at(facility);
+    tx.audit(entry.before(told(before.as_deref())).after(told(phone)))?;
     diesel::update(staff::table.find(id)).set(staff::phone.eq(phone)).execute(tx.db())?;
     tx.publish(NewEvent {
         kind: "registry.staff.phone_changed",

@@ -120,6 +120,7 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let body = seen(&ctx, RESIDENTS_READ).await?;
+    ctx.audit_read(crate::residents::read_entry(body.id, body.facility_id)).await?;
     ctx.json_ok(&body)
 }
 
@@ -132,7 +133,9 @@ async fn go(ctx: Ctx) -> Result<HttpResponse> {
 }
 
 async fn list_contacts(ctx: Ctx) -> Result<HttpResponse> {
-    let id = seen(&ctx, RESIDENTS_READ).await?.id;
+    let seen = seen(&ctx, RESIDENTS_READ).await?;
+    let id = seen.id;
+    ctx.audit_read(crate::residents::read_entry(id, seen.facility_id)).await?;
     let items = ctx.app().db.read(move |db| contacts(db, id)).await?;
     ctx.json_ok(&List::whole(items))
 }
