@@ -39,11 +39,7 @@ fn told(world: &World<'_>) -> Vec<(&'static str, Value, &'static str)> {
         ("PUT /api/v1/staff/{id}/phone", json!({ "phone": "13900000000" }), "staff.phone"),
         ("POST /api/v1/devices/{id}/bind", json!({ "place_id": null, "resident_id": null }), "device.bind"),
         ("POST /api/v1/devices/{id}/credential", json!({}), "device.credential"),
-        (
-            "POST /api/v1/devices/{id}/status",
-            json!({ "status": "maintenance", "reason": "更换电池" }),
-            "device.status",
-        ),
+        ("POST /api/v1/devices/{id}/status", json!({ "status": "maintenance", "reason": "更换电池" }), "device.status"),
         (
             "POST /api/v1/ladders",
             json!({ "facility": facility, "priority": "low", "name": "一般", "repeat_seconds": 3600, "rungs": [rung] }),
@@ -167,6 +163,10 @@ both_databases! {
         let (good, said) = verify("zh_CN.UTF-8");
         assert!(good && said.contains("审计日志完好。"), "{said}");
         let mut tables = Connection::open(&db);
+        if db.postgres().is_some() {
+            // The next two months are there before their first line; this one's began before the server did.
+            assert_eq!(tables.count("pg_inherits WHERE inhparent = 'audit'::regclass"), 3);
+        }
         let rows = tables.lines("SELECT CAST(MIN(id) AS TEXT) AS line FROM audit");
         let id: i64 = rows[0].parse().unwrap();
         assert_eq!(tables.run(&format!("UPDATE audit SET actor_kind = 'user' WHERE id = {id}")), 1);
@@ -198,7 +198,8 @@ async fn answered(people: &[Api], house: &House, method: &str, path: &str, body:
         };
         let path = concrete(&api, path).await;
         let request = api.request(method, &path);
-        let request = if path.starts_with("/api/") { request.json(body) } else { request.form(&BTreeMap::<&str, &str>::new()) };
+        let request =
+            if path.starts_with("/api/") { request.json(body) } else { request.form(&BTreeMap::<&str, &str>::new()) };
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         assert!(status < 500, "{method} {path} answered {status}");

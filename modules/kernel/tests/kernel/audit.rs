@@ -35,8 +35,8 @@ impl Log {
 
     /// So many lines, each in a transaction of its own.
     async fn write(&self, count: usize) {
-        for _ in 0..count {
-            let entry = AuditEntry::new("bed.clean", "bed_0000000000001").after(json!({ "clean": true }));
+        for number in 0..count {
+            let entry = AuditEntry::new("bed.clean", "bed_0000000000001").after(json!({ "clean": number }));
             self.db.write(move |tx| tx.audit(entry.clone())).await.unwrap();
         }
     }
@@ -55,7 +55,8 @@ impl Log {
             .execute(conn)?
                 == 0),
         };
-        eventually_true("settled rows", Duration::from_secs(30), || async { self.db.read(settled).await.unwrap() }).await;
+        eventually_true("settled rows", Duration::from_secs(30), || async { self.db.read(settled).await.unwrap() })
+            .await;
         assert!(self.seal().await > 0);
         assert_eq!(self.db.read(standing).await.unwrap().unsealed, 0);
     }
@@ -143,7 +144,7 @@ both_databases! {
                 "action" => "'bed.clean'",
                 "subject" => "'bed_0000000000001'",
                 "actor_kind" => "'system'",
-                "value_after" => "'{\"clean\":true}'",
+                "value_after" => "'{\"clean\":1}'",
                 _ => "NULL",
             };
             log.attack(&format!("UPDATE audit SET {column} = {back} WHERE id = {}", ids[1])).await;
