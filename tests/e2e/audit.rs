@@ -21,7 +21,7 @@ const WRITES_NOTHING: [(&str, &str); 3] = [
 /// What routes are told to do here, and the action that their line must name.
 fn told(world: &World<'_>) -> Vec<(&'static str, Value, &'static str)> {
     let facility = world.facility;
-    let rung = json!({ "after_seconds": 0, "target": "carer", "rank": 1, "channel": "board" });
+    let rung = json!({ "after_seconds": 0, "target": "on_call", "rank": null, "channel": "board" });
     vec![
         ("POST /api/v1/places", json!({ "facility_id": facility, "kind": "home", "name": "新居" }), "place.create"),
         (
