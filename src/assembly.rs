@@ -16,6 +16,7 @@ use songhe_devices::outlet::Outlet;
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::figures::notes::ReportNotes;
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
+use songhe_kernel::audit;
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::http::{App, DemoAccount, HttpSettings, Parts};
 use songhe_kernel::runtime::{self, Opened, Runtime};
@@ -24,6 +25,7 @@ use songhe_kernel::{Database, Module, Modules, SharedClock};
 use songhe_registry::{MyShifts, Panels, Registry};
 use tokio::sync::watch;
 
+use crate::audit_log::AuditLog;
 use crate::brokers::mosquitto;
 use crate::certificates::Certificates;
 use crate::config::{Config, MqttMode};
@@ -293,6 +295,7 @@ impl Server {
             links.spawn(routine.run(db.clone(), stopped.clone()));
         }
         links.spawn(keys::keep(db.clone(), config.clone(), sealed, stopped.clone()));
+        links.spawn(keep_audit(db.clone(), config, servers.as_ref(), stopped.clone())?);
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         links.spawn(heartbeat::run(config.heartbeat.clone(), app.clone(), stopped.clone()));
@@ -351,6 +354,18 @@ impl Server {
     }
 }
 
+/// Seals and keeps the audit log, on the one server that speaks for all.
+fn keep_audit(
+    db: Database,
+    config: &Config,
+    servers: Option<&Servers>,
+    stop: watch::Receiver<bool>,
+) -> Result<impl Future<Output = ()> + Send + use<>, StartError> {
+    let (keeping, peers) = (config.keeping()?, servers.map(Servers::peers));
+    let my_turn = move || peers.as_ref().is_none_or(|peers| peers.view().speaks());
+    Ok(audit::keep(db, keeping, my_turn, stop))
+}
+
 /// For how long observations are kept.
 pub(crate) fn keep(config: &Config) -> history::Keep {
     let crate::config::Retention { readings_days, events_days, emergencies_days, hourly_days, daily_days } =
@@ -373,6 +388,7 @@ fn modules(config: &Config, db: &Database, system: Arc<System>, outlet: Outlet) 
         Arc::new(Devices::new(adapters(), broker).with_outlet(outlet)),
         #[cfg(feature = "care-beds")]
         Arc::new(songhe_care_beds::CareBeds),
+        Arc::new(AuditLog),
         system,
     ];
     Ok(Modules::new(all))

@@ -3,6 +3,7 @@
 //! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
 //! bad value stops the start with a sentence that tells the mend.
 
+mod audit;
 mod backup;
 mod disk;
 mod mqtt;
@@ -20,6 +21,7 @@ pub use self::mqtt::{Mqtt, MqttMode};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+pub use audit::Audit;
 pub use outgoing::{BeatMethod, Heartbeat, Mail, TlsMode};
 pub use retention::Retention;
 pub use vault::{Cipher, Vault};
@@ -47,6 +49,7 @@ pub struct Config {
     pub vault: Vault,
     pub mqtt: Mqtt,
     pub retention: Retention,
+    pub audit: Audit,
     pub mail: Mail,
     pub heartbeat: Heartbeat,
     pub backup: Backup,
@@ -210,6 +213,7 @@ impl Config {
         self.mqtt.check(&self.tls)?;
         self.retention.check()?;
         self.vault.check()?;
+        self.audit.check()?;
         self.mail.check()?;
         self.heartbeat.check()?;
         self.backup.check()?;

@@ -3,6 +3,7 @@
 //! [`assembly`] holds the one hand-written list of modules and adapters.
 
 pub mod assembly;
+mod audit_log;
 pub mod backup;
 pub mod bench;
 mod brokers;

@@ -25,7 +25,7 @@ use songhe_kernel::identity::{Permission, Role, Scope};
 use songhe_kernel::schedules::Schedule;
 use songhe_kernel::servers::Peers;
 use songhe_kernel::{
-    EffectId, Error, FacilityId, Manifest, Module, Result, Timer, Tx, define_id, effects, events, timers,
+    AuditEntry, EffectId, Error, FacilityId, Manifest, Module, Result, Timer, Tx, define_id, effects, events, timers,
 };
 
 use self::state::State;
@@ -237,6 +237,7 @@ async fn replay(ctx: Ctx) -> Result<HttpResponse> {
     ctx.once(move |tx| {
         within(&scope, queries::facility_of_effect(tx.db(), id)?)?;
         effects::replay(tx, id, REPLAY_VALID_S)?;
+        tx.audit(AuditEntry::new("effect.replay", id))?;
         tx.signal(MODULE);
         Ok(())
     })
@@ -275,6 +276,7 @@ async fn unpark_event(ctx: Ctx) -> Result<HttpResponse> {
     ctx.once(move |tx| {
         within(&scope, queries::facility_of_retry(tx.db(), id)?)?;
         events::unpark(tx, id.0)?;
+        tx.audit(AuditEntry::new("event.unpark", id))?;
         tx.signal(MODULE);
         Ok(())
     })
@@ -290,6 +292,7 @@ async fn unpark_timer(ctx: Ctx) -> Result<HttpResponse> {
     ctx.once(move |tx| {
         within(&scope, queries::facility_of_parked_timer(tx.db(), &wanted)?)?;
         timers::unpark(tx, &wanted)?;
+        tx.audit(AuditEntry::new("timer.unpark", &wanted))?;
         tx.signal(MODULE);
         Ok(())
     })

@@ -1,5 +1,6 @@
 //! Commands. Each answers with a sentence when it cannot; an exit code of 1 means that it said why.
 
+mod audit;
 mod backup;
 mod cert;
 mod decode;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use songhe_kernel::audit::Origin;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Log, LogFormat};
@@ -44,6 +46,9 @@ enum Command {
     /// Accounts
     #[command(subcommand)]
     User(user::Command),
+    /// The audit log: checks its seals, makes keys
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Facilities
     #[command(subcommand)]
     Facility(facility::Command),
@@ -113,11 +118,12 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Check(with) => serve::check(&with.load()?).await,
         Command::Mosquitto(with) => serve::mosquitto(&with.load()?).await,
         Command::Migrate(with) => serve::migrate(&with.load()?).await,
-        Command::Backup(arguments) => backup::run(arguments).await,
-        Command::Restore(arguments) => backup::restore(arguments).await,
-        Command::User(command) => user::run(command).await,
-        Command::Facility(command) => facility::run(command).await,
-        Command::Keys(command) => keys::run(command).await,
+        Command::Audit(command) => audit::run(command).await,
+        Command::Backup(arguments) => Origin::command_line().during(backup::run(arguments)).await,
+        Command::Restore(arguments) => Origin::command_line().during(backup::restore(arguments)).await,
+        Command::User(command) => Origin::command_line().during(user::run(command)).await,
+        Command::Facility(command) => Origin::command_line().during(facility::run(command)).await,
+        Command::Keys(command) => Origin::command_line().during(keys::run(command)).await,
         Command::Cert(arguments) => cert::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Simulate(arguments) => demo::simulate::run(arguments).await,

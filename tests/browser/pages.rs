@@ -19,7 +19,7 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 35] = [
+pub const PAGES: [Page; 36] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
@@ -53,6 +53,7 @@ pub const PAGES: [Page; 35] = [
     page("message-templates", "/message-templates", "manager"),
     page("home-admin", "/", "admin"),
     page("system", "/system", "admin"),
+    page("audit", "/audit", "admin"),
     page("api-docs", "/api/docs", "admin"),
     page("not-found", "/no/such/page", "admin"),
 ];

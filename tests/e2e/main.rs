@@ -1,5 +1,6 @@
 //! Scenarios end to end: the real server, real brokers, both databases, told as what a user would notice.
 //!
+//! - `audit`: every change leaves a line, and what was done to the log is found
 //! - `sos`: from a button to an incident and the stream, whatever is sent and however often
 //! - `ladder`: who is told when, across clocks that step and servers that die
 //! - `channels`: e-mail by the configured server, and the sign of life for a monitor outside
@@ -20,6 +21,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod audit;
 mod backlog;
 mod backup;
 mod backup_clock;

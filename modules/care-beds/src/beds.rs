@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::containing;
 use songhe_kernel::identity::Scope;
-use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, NewEvent, Result, Text, Tx, UserId};
+use songhe_kernel::{AuditEntry, Db, Error, FacilityId, FieldError, Moment, NewEvent, Result, Text, Tx, UserId};
 use songhe_registry::schema::{place as place_table, resident as resident_table};
 use songhe_registry::{PlaceId, PlaceKind, Resident, ResidentId, resident, room_of, zone_of};
 
@@ -207,6 +207,8 @@ fn announce(
     actor: Option<UserId>,
 ) -> Result<()> {
     let data = json!({ "care_bed": id, "status": status });
+    let action = if kind == "care-beds.bed.created" { "care_bed.create" } else { "care_bed.status" };
+    tx.audit(AuditEntry::new(action, id).at(facility).after(json!({ "status": status })))?;
     tx.publish(NewEvent { kind, version: 1, facility: Some(facility), subject: id.to_string(), actor, data })?;
     tx.signal(crate::topic(facility));
     Ok(())

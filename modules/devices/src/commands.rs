@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_adapter_core::{Action, Capability, Command, Confirmation, Decimal, DeviceAdapter, DeviceKey, Directory};
 use songhe_kernel::effects::{Effect, NewEffect, Outcome};
-use songhe_kernel::{Db, Error, Moment, NewTimer, Result, Text, Timer, Tx, UserId, define_id};
+use songhe_kernel::{AuditEntry, Db, Error, Moment, NewTimer, Result, Text, Timer, Tx, UserId, define_id};
 
 use crate::outlet::{KIND, Parcel};
 use crate::register::{self, Device, DeviceId};
@@ -224,6 +224,8 @@ pub(crate) fn request(
         data: json!({ "command": command }),
         due_at: valid_until.plus_seconds(ANSWER_S),
     })?;
+    let after = json!({ "command_id": command, "action": wish.name(), "valid_until": valid_until });
+    tx.audit(AuditEntry::new("device.command", id).at(device.facility_id).after(after))?;
     signal(tx, id)?;
     Ok(command)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use serde_json::json;
 use songhe_adapter_core::{DeviceAdapter, DeviceKey, Directory, Gateway, MAX_DEVICE_KEY, Member, Standing};
-use songhe_kernel::{Db, Error, FacilityId, FieldError, Result, Text, Tx, UserId, insert_rows};
+use songhe_kernel::{AuditEntry, Db, Error, FacilityId, FieldError, Result, Text, Tx, UserId, insert_rows};
 
 use crate::ingest::Message;
 use crate::quarantine::{self, Reason};
@@ -318,6 +318,8 @@ pub fn set_call_actions(tx: &mut Tx<'_>, id: DeviceId, actions: &[String], by: O
         return Err(Error::Invalid(vec![FieldError::new("actions", Text::key("devices-error-actions"))]));
     }
     diesel::delete(call_action::table.filter(call_action::device_id.eq(id.0))).execute(tx.db())?;
+    let after = json!({ "actions": actions });
+    tx.audit(AuditEntry::new("device.call_actions", id).at(known.facility_id).after(after))?;
     for action in actions {
         diesel::insert_into(call_action::table)
             .values((call_action::device_id.eq(id.0), call_action::action.eq(action)))

@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::{BothExt, Db, Error, FacilityId, FieldError, Moment, Result, Text, Tx, UserId};
+use serde_json::json;
+use songhe_kernel::{AuditEntry, BothExt, Db, Error, FacilityId, FieldError, Moment, Result, Text, Tx, UserId};
 
 use crate::online::Heartbeat;
 use crate::register::{self, DeviceId};
@@ -93,6 +94,9 @@ pub fn set_status(tx: &mut Tx<'_>, id: DeviceId, status: Status, reason: &str, b
         device_tests::end_of(tx, id)?;
     }
     let now = tx.now();
+    let entry = AuditEntry::new("device.status", id).at(known.facility_id).before(json!({ "status": known.status }));
+    let entry = entry.after(json!({ "status": status.as_str() }));
+    tx.audit(AuditEntry { reason: reason.clone(), ..entry })?;
     diesel::update(device::table.find(id.0))
         .set((
             device::status.eq(status.as_str()),
@@ -117,6 +121,8 @@ pub fn set_heartbeat(tx: &mut Tx<'_>, id: DeviceId, heartbeat: Heartbeat, by: Op
     diesel::update(device::table.find(id.0))
         .set((device::heartbeat.eq(heartbeat.as_str()), device::silence_s.eq(silence_s)))
         .execute(tx.db())?;
+    let after = json!({ "heartbeat": heartbeat.as_str(), "silence_seconds": silence_s });
+    tx.audit(AuditEntry::new("device.heartbeat", id).at(known.facility_id).after(after))?;
     register::changed(tx, "devices.device.heartbeat", known.facility_id, id, by)
 }
 
@@ -140,6 +146,10 @@ pub fn set_limit(tx: &mut Tx<'_>, facility: FacilityId, heartbeat: Heartbeat, si
         let text = Text::key("error-out-of-range").arg("min", min).arg("max", max);
         return Err(Error::Invalid(vec![FieldError::new("silence_seconds", text)]));
     }
+    let told = |silence_s: i32| json!({ "heartbeat": heartbeat.as_str(), "silence_seconds": silence_s });
+    let before = limit_at(tx.db(), facility, heartbeat)?;
+    let entry = AuditEntry::new("device.limit", facility).at(facility);
+    tx.audit(entry.before(told(before)).after(told(silence_s)))?;
     diesel::insert_into(heartbeat_limit::table)
         .values((
             heartbeat_limit::facility_id.eq(facility.0),

@@ -2,7 +2,8 @@
 
 use chrono::NaiveDate;
 use diesel::prelude::*;
-use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, Tx, UserId};
+use serde_json::json;
+use songhe_kernel::{AuditEntry, Db, Error, FieldError, Moment, Result, Text, Tx, UserId};
 use songhe_registry::{self as registry, ResidentId, zone_of};
 
 use crate::lifecycle::line;
@@ -75,6 +76,8 @@ pub fn lend(
         ))
         .execute(tx.db())?;
     register::bind(tx, id, person.place_id, Some(resident), by)?;
+    let after = json!({ "resident_id": resident, "due_on": due_on });
+    tx.audit(AuditEntry::new("device.lend", id).at(device.facility_id).about(resident.0).after(after))?;
     register::changed(tx, "devices.device.lent", device.facility_id, id, by)
 }
 
@@ -88,6 +91,7 @@ pub fn take_back(tx: &mut Tx<'_>, id: DeviceId, by: Option<UserId>) -> Result<()
         return Err(Error::conflict("devices-error-not-lent"));
     }
     register::bind(tx, id, None, None, by)?;
+    tx.audit(AuditEntry::new("device.return", id).at(device.facility_id))?;
     register::changed(tx, "devices.device.returned", device.facility_id, id, by)
 }
 

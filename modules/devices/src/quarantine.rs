@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use songhe_kernel::identity::Scope;
-use songhe_kernel::{Db, Moment, Result, Tx, define_id};
+use songhe_kernel::{AuditEntry, Db, Moment, Result, Tx, define_id};
 
 use crate::ingest::Message;
 use crate::schema::{device, gateway_member, quarantine};
@@ -271,5 +271,6 @@ pub fn dismiss(tx: &mut Tx<'_>, scope: &Scope, id: QuarantineId) -> Result<usize
     let Some(group) = group else { return Ok(0) };
     let ids: Vec<i64> = group.messages.iter().map(|id| id.0).collect();
     tx.signal("quarantine");
+    tx.audit(AuditEntry::new("quarantine.dismiss", id).before(serde_json::json!({ "messages": ids.len() })))?;
     Ok(diesel::delete(quarantine::table.filter(quarantine::id.eq_any(ids))).execute(tx.db())?)
 }

@@ -7,8 +7,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use songhe_adapter_core::DeviceKey;
 use songhe_kernel::{
-    Db, Error, FacilityId, FieldError, KeptExt, Moment, NewEvent, NewTimer, Result, Text, Timer, Tx, UserId,
-    check_name, define_id,
+    AuditEntry, Db, Error, FacilityId, FieldError, KeptExt, Moment, NewEvent, NewTimer, Result, Text, Timer, Tx,
+    UserId, check_name, define_id,
 };
 use songhe_registry::{self as registry, PlaceId, ResidentId};
 
@@ -139,6 +139,11 @@ pub fn register(tx: &mut Tx<'_>, new: &NewDevice, adapters: &[&str], by: Option<
         .execute(tx.db())?;
     remember_binding(tx, id, new.place, new.resident, by)?;
     changed(tx, "devices.device.registered", new.facility, id, by)?;
+    let after = json!({
+        "serial": new.serial, "class": new.class, "adapter": new.adapter, "place_id": new.place,
+        "resident_id": new.resident,
+    });
+    tx.audit(AuditEntry::new("device.register", id).at(new.facility).after(after))?;
     Ok(id)
 }
 
@@ -211,6 +216,9 @@ pub fn bind(
         .set((device::place_id.eq(place.map(|id| id.0)), device::resident_id.eq(resident.map(|id| id.0))))
         .execute(tx.db())?;
     remember_binding(tx, id, place, resident, by)?;
+    let before = json!({ "place_id": device.place_id, "resident_id": device.resident_id });
+    let after = json!({ "place_id": place, "resident_id": resident });
+    tx.audit(AuditEntry::new("device.bind", id).at(device.facility_id).before(before).after(after))?;
     changed(tx, "devices.device.bound", device.facility_id, id, by)
 }
 
@@ -295,6 +303,8 @@ pub fn rotate_secret(
             cut_off(tx, id)?;
         }
     }
+    let after = json!({ "former_counts_until": until });
+    tx.audit(AuditEntry::new("device.credential", id).at(device.facility_id).after(after))?;
     changed(tx, "devices.device.credential", device.facility_id, id, by)?;
     Ok(Credential { username: device.serial.clone(), client_id: device.serial, password: secret.to_owned() })
 }

@@ -9,8 +9,8 @@ use serde_json::json;
 use songhe_incidents::{Kind, Priority};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{
-    BothExt, Db, Error, FacilityId, FieldError, KeptExt, Moment, NewTimer, Result, Text, Timer, Tx, check_name,
-    define_id,
+    AuditEntry, BothExt, Db, Error, FacilityId, FieldError, KeptExt, Moment, NewTimer, Result, Text, Timer, Tx,
+    check_name, define_id,
 };
 
 use crate::register::{self, Device, DeviceId};
@@ -272,6 +272,11 @@ pub fn create_rule(tx: &mut Tx<'_>, new: &NewRule) -> Result<RuleId> {
             threshold_rule::enabled.eq(true),
         ))
         .execute(tx.db())?;
+    let after = json!({
+        "measure": new.measure, "above_micro": new.above_micro, "below_micro": new.below_micro,
+        "hysteresis_micro": new.hysteresis_micro, "onset_seconds": new.onset_seconds, "priority": new.priority.as_str(),
+    });
+    tx.audit(AuditEntry::new("rule.create", id).at(new.facility).after(after))?;
     tx.signal(format!("{}:{}", register::TOPIC, new.facility));
     Ok(id)
 }

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::identity::Scope;
-use songhe_kernel::{Error, FieldError, Result, Text, Tx, UserId};
+use songhe_kernel::{AuditEntry, Error, FieldError, Result, Text, Tx, UserId};
 use songhe_registry as registry;
 
 use crate::climb;
@@ -253,7 +253,29 @@ fn finish(tx: &mut Tx<'_>, id: IncidentId, by: UserId, fact: &Fact, event: &'sta
     story::add(tx, id, Some(by), fact)?;
     let row = story::row(tx.db(), id)?;
     story::publish(tx, &row, event, Some(by))?;
+    tx.audit(audited(&row, fact))?;
     Ok(row)
+}
+
+/// The story tells each step with its words; the audit log binds who pressed when to its seals, so that no response time
+/// can be changed unseen. Words stay in the story: they may name people.
+fn audited(row: &Row, fact: &Fact) -> AuditEntry {
+    let action = match fact {
+        Fact::Acknowledged => "incident.acknowledge",
+        Fact::Arrived { .. } => "incident.arrive",
+        Fact::Resolved(_) => "incident.resolve",
+        Fact::Reviewed { .. } => "incident.review",
+        _ => "incident.note",
+    };
+    let after = serde_json::json!({
+        "status": row.status, "acknowledged_at": row.acknowledged_at, "arrived_at": row.arrived_at,
+        "resolved_at": row.resolved_at,
+    });
+    let entry = AuditEntry::new(action, row.id).at(row.facility_id).after(after);
+    match row.resident_id {
+        Some(resident) => entry.about(resident.0),
+        None => entry,
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::i18n::Locale;
-use songhe_kernel::{Db, Error, FacilityId, FieldError, Result, Text, Tx, check_name};
+use songhe_kernel::{AuditEntry, Db, Error, FacilityId, FieldError, Result, Text, Tx, check_name};
 
 use crate::model::{EndpointId, EndpointKind, Target};
 use crate::schema::webhook_endpoint;
@@ -190,6 +190,11 @@ pub fn create(tx: &mut Tx<'_>, new: &NewEndpoint) -> Result<EndpointId> {
             webhook_endpoint::follow.eq(new.follow),
         ))
         .execute(tx.db())?;
+    // Neither address nor number nor secret: they are what an endpoint keeps from others.
+    let after = serde_json::json!({
+        "kind": new.kind.as_str(), "target": new.target.map_or("any", Target::as_str), "name": new.name.trim(),
+    });
+    tx.audit(AuditEntry::new("endpoint.create", id).at(new.facility).after(after))?;
     tx.signal(format!("ladders:{}", new.facility));
     Ok(id)
 }
@@ -198,7 +203,10 @@ pub fn create(tx: &mut Tx<'_>, new: &NewEndpoint) -> Result<EndpointId> {
 /// `NotFound` when the facility has none of that id.
 pub fn remove(tx: &mut Tx<'_>, facility: FacilityId, id: EndpointId) -> Result<()> {
     let mine = webhook_endpoint::table.find(id.0).filter(webhook_endpoint::facility_id.eq(facility.0));
-    if diesel::delete(mine).execute(tx.db())? == 0 { Err(Error::NotFound) } else { Ok(()) }
+    if diesel::delete(mine).execute(tx.db())? == 0 {
+        return Err(Error::NotFound);
+    }
+    tx.audit(AuditEntry::new("endpoint.remove", id).at(facility))
 }
 
 /// The number that a test calls: the one given, else the endpoint's own.

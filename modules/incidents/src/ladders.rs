@@ -4,7 +4,7 @@
 use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::{Db, Error, FacilityId, FieldError, Result, Text, Tx, check_name};
+use songhe_kernel::{AuditEntry, Db, Error, FacilityId, FieldError, Result, Text, Tx, check_name};
 
 use crate::model::{Channel, LadderId, Priority, Target};
 use crate::schema::{ladder, ladder_rung};
@@ -205,6 +205,8 @@ fn rival(db: &mut Db, new: &Ladder) -> Result<bool> {
 /// `NotFound` when there is none.
 pub fn remove(tx: &mut Tx<'_>, id: LadderId) -> Result<()> {
     let known = find(tx.db(), id)?;
+    let before = serde_json::to_value(&known)?;
+    tx.audit(AuditEntry::new("ladder.remove", id).at(known.facility).before(before))?;
     diesel::delete(ladder_rung::table.filter(ladder_rung::ladder_id.eq(id.0))).execute(tx.db())?;
     diesel::delete(ladder::table.find(id.0)).execute(tx.db())?;
     tx.signal(format!("ladders:{}", known.facility));
@@ -222,6 +224,10 @@ pub fn save(tx: &mut Tx<'_>, new: &Ladder) -> Result<LadderId> {
         return Err(Error::field("priority", Text::key("error-already-exists")));
     }
     let now = tx.now();
+    let before = match new.id {
+        Some(id) => Some(serde_json::to_value(find(tx.db(), id)?)?),
+        None => None,
+    };
     let values = (
         ladder::facility_id.eq(new.facility.0),
         ladder::scenario.eq(&new.scenario),
@@ -260,6 +266,8 @@ pub fn save(tx: &mut Tx<'_>, new: &Ladder) -> Result<LadderId> {
             ))
             .execute(tx.db())?;
     }
+    let entry = AuditEntry::new("ladder.save", id).at(new.facility).after(serde_json::to_value(new)?);
+    tx.audit(AuditEntry { before, ..entry })?;
     tx.signal(format!("ladders:{}", new.facility));
     Ok(id)
 }

@@ -8,6 +8,9 @@ use songhe_kernel::{BothExt, Db, Error, KeptExt, Moment, Result, Tx, UserId};
 
 use crate::schema::board_stream;
 
+/// Why a board's sign of life is none of the audit log's.
+pub(crate) const WHY_UNAUDITED: &str = "a board says every few seconds that it is there: nobody's data";
+
 /// A board that has not spoken for so long is not counted on, in seconds.
 pub const STALE_AFTER_S: i64 = 25;
 /// Rows of boards that are long gone are removed after this, in seconds.

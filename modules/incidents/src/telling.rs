@@ -219,6 +219,7 @@ pub fn replay(tx: &mut Tx<'_>, scope: &Scope, id: EffectId, of: Subject, by: Use
         story::add(tx, incident, Some(by), &Fact::SentAgain { effect: id.to_string() })?;
         crate::climb::touch(tx, incident)?;
     }
+    tx.audit(songhe_kernel::AuditEntry::new("message.replay", id))?;
     effects::replay(tx, id, VALID_S)
 }
 

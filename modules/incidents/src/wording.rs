@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 use serde_json::Value;
 use songhe_kernel::i18n::{I18n, Locale};
-use songhe_kernel::{Db, Error, FacilityId, Moment, Result, Text, Tx};
+use songhe_kernel::{AuditEntry, Db, Error, FacilityId, Moment, Result, Text, Tx};
 
 use crate::model::{Kind, Occasion, Priority};
 use crate::schema::message_template;
@@ -196,6 +196,8 @@ pub(crate) fn save(
             ))
             .execute(tx.db())?;
     }
+    let after = serde_json::json!({ "locale": locale.as_str(), "occasion": occasion.as_str(), "body": body });
+    tx.audit(AuditEntry::new("template.save", facility).at(facility).after(after))?;
     tx.signal(format!("ladders:{facility}"));
     Ok(())
 }

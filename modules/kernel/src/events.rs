@@ -110,7 +110,7 @@ struct Number {
 }
 
 /// The oldest transaction that may still write, on PostgreSQL; 0 on SQLite, where order of commit is order of `seq`.
-fn horizon(db: &mut Db) -> Result<i64> {
+pub(crate) fn horizon(db: &mut Db) -> Result<i64> {
     match db {
         Db::Pg(conn) => Ok(diesel::sql_query("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS n")
             .get_result::<Number>(conn)?

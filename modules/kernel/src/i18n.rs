@@ -108,6 +108,11 @@ impl I18n {
         format(self.bundle(Locale::DEFAULT), key, args).unwrap_or_else(|| key.to_owned())
     }
 
+    /// The message without arguments, if there is one: for keys that are made of data.
+    pub fn known(&self, locale: Locale, key: &str) -> Option<String> {
+        format(self.bundle(locale), key, &FluentArgs::new())
+    }
+
     /// The words of an error or a note. The argument `n` is a number, by which plurals go; all others stay as they are,
     /// since a serial or a name may look like a number.
     pub fn say(&self, locale: Locale, text: &Text) -> String {

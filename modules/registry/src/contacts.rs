@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::vault::Sealed;
-use songhe_kernel::{Error, NewEvent, Result, Text, UserId};
+use songhe_kernel::{AuditEntry, Error, NewEvent, Result, Text, UserId};
 
 use crate::check::{Check, MAX_NAME_CHARS};
 use crate::residents::resident;
@@ -100,6 +100,8 @@ pub fn add_contact(tx: &mut Tx<'_>, id: ResidentId, new: &NewContact, actor: Opt
         actor,
         data: json!({ "contact_id": contact, "rank": rank }),
     })?;
+    let after = json!({ "contact_id": contact, "rank": rank, "user_id": new.user_id });
+    tx.audit(AuditEntry::new("contact.add", id).at(resident.facility_id).about(id.0).after(after))?;
     tx.signal(crate::topic(resident.facility_id));
     Ok(contact)
 }

@@ -9,7 +9,7 @@ use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::schema::scope_node;
 use songhe_kernel::identity::{NodeKind, Scope, add_scope_node};
 use songhe_kernel::time::DEFAULT_ZONE;
-use songhe_kernel::{Error, FacilityId, NewEvent, Result, Text, UserId, events};
+use songhe_kernel::{AuditEntry, Error, FacilityId, NewEvent, Result, Text, UserId, events};
 
 use crate::check::{Check, MAX_ADDRESS_CHARS, MAX_NAME_CHARS};
 use crate::schema::facility;
@@ -130,6 +130,8 @@ pub fn create_facility(tx: &mut Tx<'_>, new: &NewFacility, actor: Option<UserId>
         actor,
         data: json!({ "kind": new.kind, "scenario": new.scenario }),
     })?;
+    let after = json!({ "name": name, "kind": new.kind, "scenario": new.scenario });
+    tx.audit(AuditEntry::new("facility.create", id).at(id).after(after))?;
     tx.signal(crate::topic(id));
     Ok(id)
 }

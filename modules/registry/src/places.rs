@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::Scope;
-use songhe_kernel::{Error, FacilityId, NewEvent, Result, Text, UserId};
+use songhe_kernel::{AuditEntry, Error, FacilityId, NewEvent, Result, Text, UserId};
 
 use crate::PlaceId;
 use crate::check::{Check, MAX_NAME_CHARS};
@@ -143,6 +143,8 @@ pub fn create_place(tx: &mut Tx<'_>, new: &NewPlace, actor: Option<UserId>) -> R
         actor,
         data: json!({ "kind": new.kind, "parent_id": new.parent_id }),
     })?;
+    let after = json!({ "kind": new.kind, "parent_id": new.parent_id, "name": new.name.trim() });
+    tx.audit(AuditEntry::new("place.create", id).at(new.facility_id).after(after))?;
     tx.signal(crate::topic(new.facility_id));
     Ok(id)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use songhe_kernel::db::{Db, Tx, containing};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::vault::Sealed;
-use songhe_kernel::{Error, FacilityId, Moment, NewEvent, Result, Text, UserId};
+use songhe_kernel::{AuditEntry, Error, FacilityId, Moment, NewEvent, Result, Text, UserId};
 
 use crate::check::{Check, MAX_NAME_CHARS};
 use crate::facilities::expect_facility;
@@ -126,6 +126,8 @@ pub fn create_resident(tx: &mut Tx<'_>, new: &NewResident, actor: Option<UserId>
         ))
         .execute(tx.db())?;
     announce(tx, "registry.resident.created", new.facility_id, id, actor, json!({ "place_id": new.place_id }))?;
+    let after = json!({ "place_id": new.place_id, "ability_level": new.ability_level });
+    tx.audit(AuditEntry::new("resident.create", id).at(new.facility_id).about(id.0).after(after))?;
     Ok(id)
 }
 
@@ -142,8 +144,15 @@ pub fn move_resident(tx: &mut Tx<'_>, id: ResidentId, to: Option<PlaceId>, actor
         expect_free_dwelling(tx, resident.facility_id, place, Some(id))?;
     }
     diesel::update(resident::table.find(id)).set(resident::place_id.eq(to)).execute(tx.db())?;
+    let was = AuditEntry::new("resident.move", id).at(resident.facility_id).about(id.0);
+    tx.audit(was.before(json!({ "place_id": resident.place_id })).after(json!({ "place_id": to })))?;
     let data = json!({ "from": resident.place_id, "to": to });
     announce(tx, "registry.resident.moved", resident.facility_id, id, actor, data)
+}
+
+/// What is written down before somebody is shown a resident.
+pub(crate) fn read_entry(id: ResidentId, facility: FacilityId) -> AuditEntry {
+    AuditEntry::new("resident.read", id).at(facility).about(id.0)
 }
 
 fn announce(

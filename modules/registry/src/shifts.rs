@@ -10,7 +10,7 @@ use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::vault::Sealed;
-use songhe_kernel::{Error, FacilityId, KeptExt, Moment, NewEvent, Result, Text, UserId};
+use songhe_kernel::{AuditEntry, Error, FacilityId, KeptExt, Moment, NewEvent, Result, Text, UserId};
 
 use crate::check::Check;
 use crate::facilities::zone_of;
@@ -186,6 +186,13 @@ pub fn remove_shift(tx: &mut Tx<'_>, id: ShiftId, actor: Option<UserId>) -> Resu
 }
 
 fn announce(tx: &mut Tx<'_>, shift: &Shift, change: &str, actor: Option<UserId>) -> Result<()> {
+    let values = json!({
+        "staff_id": shift.staff_id, "duty": shift.duty, "starts_at": shift.starts_at, "ends_at": shift.ends_at,
+    });
+    tx.audit(match change {
+        "removed" => AuditEntry::new("shift.remove", shift.id).at(shift.facility_id).before(values),
+        _ => AuditEntry::new("shift.add", shift.id).at(shift.facility_id).after(values),
+    })?;
     tx.publish(NewEvent {
         kind: "registry.roster.changed",
         version: 1,

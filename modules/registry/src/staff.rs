@@ -10,7 +10,7 @@ use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::schema::app_user;
 use songhe_kernel::identity::{Role, Scope, find_user_id, holding};
 use songhe_kernel::vault::{Sealed, mask};
-use songhe_kernel::{Error, FacilityId, NewEvent, Result, Text, UserId};
+use songhe_kernel::{AuditEntry, Error, FacilityId, NewEvent, Result, Text, UserId};
 
 use crate::StaffId;
 use crate::check::{Check, MAX_NAME_CHARS};
@@ -111,6 +111,8 @@ pub fn create_staff(tx: &mut Tx<'_>, new: &NewStaff, actor: Option<UserId>) -> R
         actor,
         data: json!({ "job": new.job }),
     })?;
+    let after = json!({ "job": new.job, "user_id": new.user_id });
+    tx.audit(AuditEntry::new("staff.create", id).at(new.facility_id).after(after))?;
     tx.signal(crate::topic(new.facility_id));
     Ok(id)
 }
@@ -142,15 +144,23 @@ pub(crate) fn enter_staff(
 pub fn set_staff_phone(tx: &mut Tx<'_>, id: StaffId, phone: Option<&str>, actor: Option<UserId>) -> Result<()> {
     let member = staff_member(tx.db(), id)?.ok_or(Error::NotFound)?;
     let facility = member.facility_id;
-    if let (Some(given), Some(number)) = (phone.filter(|phone| phone.contains("**")), member.number()) {
-        let keys = tx.vault().keys(tx.db(), [&number.sealed])?;
-        if number.open(&keys).clear().is_some_and(|now| mask::phone(&now) == given.trim()) {
-            return Ok(());
+    let before = match member.number() {
+        Some(number) => {
+            let keys = tx.vault().keys(tx.db(), [&number.sealed])?;
+            number.open(&keys).clear().map(|now| mask::phone(&now))
         }
+        None => None,
+    };
+    // What a form shows masked comes back as it was shown.
+    if before.is_some() && phone.map(str::trim) == before.as_deref() {
+        return Ok(());
     }
     let mut check = Check::default();
     let phone = check.optional_phone("phone", phone);
     check.finish()?;
+    let told = |phone: Option<String>| json!({ "phone": phone });
+    let entry = AuditEntry::new("staff.phone", id).at(facility);
+    tx.audit(entry.before(told(before)).after(told(phone.as_deref().map(mask::phone))))?;
     let sealed = tx.seal_field(id.person(), &STAFF_PHONE, id.0, phone)?;
     diesel::update(staff::table.find(id)).set(staff::phone_sealed.eq(sealed)).execute(tx.db())?;
     tx.publish(NewEvent {

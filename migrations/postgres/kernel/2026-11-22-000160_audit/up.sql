@@ -25,9 +25,10 @@ CREATE TABLE audit (
 ALTER SEQUENCE audit_id OWNED BY audit.id;
 CREATE TABLE audit_default PARTITION OF audit DEFAULT;
 CREATE INDEX audit_position ON audit (epoch, xid, id);
-CREATE INDEX audit_actor ON audit (actor_id, id) WHERE actor_id IS NOT NULL;
-CREATE INDEX audit_facility ON audit (facility_id, id) WHERE facility_id IS NOT NULL;
-CREATE INDEX audit_person ON audit (person_id, id) WHERE person_id IS NOT NULL;
+CREATE INDEX audit_at ON audit (at);
+CREATE INDEX audit_actor ON audit (actor_id, at) WHERE actor_id IS NOT NULL;
+CREATE INDEX audit_facility ON audit (facility_id, at) WHERE facility_id IS NOT NULL;
+CREATE INDEX audit_person ON audit (person_id, at) WHERE person_id IS NOT NULL;
 
 -- One row for each batch of rows, each bound to the one before by its mac. listing: id and tag of each row of the batch;
 -- emptied when the rows have had their time, which purge_mac shows to be Songhe's doing. Seals are never removed.
@@ -47,3 +48,4 @@ CREATE TABLE audit_seal (
     purged_at TIMESTAMP,
     purge_mac TEXT
 );
+CREATE INDEX audit_seal_open ON audit_seal (seq) WHERE purged_at IS NULL;

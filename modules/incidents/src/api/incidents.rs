@@ -53,7 +53,7 @@ pub(super) fn routes() -> Vec<Route> {
             .doc(ApiDoc::new("Review how it was handled").body::<Note>().returns::<Incident>()),
         Route::post("/api/v1/incidents/{id}/note", act, note)
             .doc(ApiDoc::new("Add words to the story").body::<Note>().returns::<Incident>()),
-        Route::post("/api/v1/presence", act, say_present).doc(
+        Route::post("/api/v1/presence", act, say_present).unaudited(presence::WHY_UNAUDITED).doc(
             ApiDoc::new("Say that a board of this session is open")
                 .description(
                     "Counts for 25 s, and only while `GET /api/v1/stream` is open in this session, of all its facilities; \

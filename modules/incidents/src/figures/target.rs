@@ -4,7 +4,7 @@
 use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::{BothExt, Db, Error, FacilityId, FieldError, Moment, Result, Text, Tx, UserId};
+use songhe_kernel::{AuditEntry, BothExt, Db, Error, FacilityId, FieldError, Moment, Result, Text, Tx, UserId};
 
 use crate::schema::response_target;
 
@@ -90,5 +90,11 @@ pub fn set_target(tx: &mut Tx<'_>, facility: FacilityId, target: Target, by: Use
         ))
         .both()
         .execute(tx.db())?;
+    let after = serde_json::json!({
+        "answer_seconds": target.answer_seconds, "answer_per_mille": target.answer_per_mille,
+        "last_seconds": target.last_seconds, "last_per_mille": target.last_per_mille,
+        "on_site_seconds": target.on_site_seconds,
+    });
+    tx.audit(AuditEntry::new("target.set", facility).at(facility).after(after))?;
     Ok(())
 }

@@ -9,20 +9,36 @@
 //! commit is under way share the next one.
 //!
 //! No row ever holds a sensitive value in clear: names, numbers and notes are masked or ciphertext.
+//!
+//! After the commit a background job seals what was written, batch by batch ([`keep`]), with a key outside the database;
+//! [`verify`] finds what was changed, removed, inserted or cut off.
 
+mod anchor;
 mod entry;
+mod keeper;
+mod keys;
+mod months;
 mod origin;
 mod reads;
 mod rows;
 pub mod schema;
+mod seal;
+mod search;
+mod verify;
 
 use crate::db::Tx;
 use crate::error::Result;
 
+pub use anchor::{add_anchor, read_anchors};
 pub use entry::{AuditEntry, masked};
+pub use keeper::{Keeping, keep, purge_batch, round};
+pub use keys::AuditKeys;
 pub use origin::{Actor, Origin};
 pub(crate) use reads::Reads;
 use rows::NewRow;
+pub use seal::{BATCH, Head, Standing, head, seal_batch, standing};
+pub use search::{Filter, Found, search, when};
+pub use verify::{AuditId, Fault, Report, verify};
 
 impl Tx<'_> {
     /// Writes down what this transaction does, for whoever asked for it.

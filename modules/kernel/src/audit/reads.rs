@@ -39,6 +39,8 @@ impl Reads {
         let row = NewRow::new(entry, origin.as_deref(), self.db.clock().now(), self.db.epoch())?;
         let (answer, committed) = oneshot::channel();
         self.waiting.send((row, answer)).await.map_err(|_| stopping())?;
+        let waiting = MAX_WAITING.saturating_sub(self.waiting.capacity());
+        self.db.set_gauge("audit_reads_waiting", i64::try_from(waiting).unwrap_or(i64::MAX));
         committed.await.map_err(|_| stopping())?
     }
 }

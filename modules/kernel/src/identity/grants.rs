@@ -6,6 +6,7 @@ use diesel::prelude::*;
 
 use super::schema::{app_user, role_grant, scope_node};
 use super::{Role, Scope};
+use crate::audit::AuditEntry;
 use crate::db::{Db, KeptExt, Tx};
 use crate::error::{Error, Result};
 use crate::ids::{FacilityId, UserId};
@@ -84,7 +85,10 @@ pub fn grant_role(tx: &mut Tx<'_>, user: UserId, role: Role, scope: Option<i64>)
             role_grant::scope_id.eq(scope),
         ))
         .execute(tx.db())?;
-    Ok(())
+    let node = scope.map(|id| FacilityId(id).to_string());
+    let entry = AuditEntry::new("role.grant", user).after(serde_json::json!({ "role": role.as_str(), "at": node }));
+    // A node that is no facility has no readers of its own.
+    tx.audit(AuditEntry { facility: scope.map(FacilityId), ..entry })
 }
 
 /// Those among some users who hold one of these roles at a facility: there, above it, or over the whole system.

@@ -7,7 +7,9 @@ use actix_web::http::{StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Scope, SessionKind, SignedIn, close_session, set_locale};
+use super::{Attempt, Scope, SessionId, SessionKind, SignedIn, close_session, set_locale};
+use crate::audit::AuditEntry;
+use crate::db::Tx;
 use crate::error::{Error, FieldError, Result, Text};
 use crate::http::visitor::{LOCALE_COOKIE, SESSION_COOKIE, THEME_COOKIE, Visitor, theme};
 use crate::http::{Access, ApiDoc, Ctx, DemoAccount, Route};
@@ -15,12 +17,14 @@ use crate::i18n::Locale;
 use crate::ids::{FacilityId, UserId};
 use crate::time::Moment;
 
+const OWN_TASTE: &str = "language and colours of one's own pages: nobody's data";
+
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get("/sign-in", Access::Public, show_sign_in),
         Route::post("/sign-in", Access::Public, sign_in),
         Route::post("/sign-out", Access::SignedIn, sign_out),
-        Route::post("/preferences", Access::Public, keep_preferences),
+        Route::post("/preferences", Access::Public, keep_preferences).unaudited(OWN_TASTE),
         Route::post("/api/v1/session", Access::Public, open_api_session).doc(
             ApiDoc::new("Sign in")
                 .description(
@@ -42,7 +46,8 @@ pub(crate) fn routes() -> Vec<Route> {
                 )
                 .body::<Preferences>()
                 .returns::<Preferences>(),
-        ),
+        )
+        .unaudited(OWN_TASTE),
     ]
 }
 
@@ -95,7 +100,7 @@ async fn sign_in(ctx: Ctx) -> Result<HttpResponse> {
         Ok(Some(opened)) => {
             // Whoever was signed in at this browser before is not any more.
             if let Some(session) = ctx.caller_opt().map(|caller| caller.session.id) {
-                ctx.app().db.write(move |tx| close_session(tx, session)).await?;
+                ctx.app().db.write(move |tx| sign_off(tx, session)).await?;
             }
             let mut response = ctx.redirect(if next.is_empty() { "/" } else { next })?;
             add_cookie(&mut response, session_cookie(ctx.visitor(), opened.token.reveal().to_owned()))?;
@@ -137,7 +142,12 @@ async fn sign_out(ctx: Ctx) -> Result<HttpResponse> {
 
 async fn end_session(ctx: &Ctx) -> Result<()> {
     let session = ctx.caller().session.id;
-    ctx.app().db.write(move |tx| close_session(tx, session)).await
+    ctx.app().db.write(move |tx| sign_off(tx, session)).await
+}
+
+fn sign_off(tx: &mut Tx<'_>, session: SessionId) -> Result<()> {
+    close_session(tx, session)?;
+    tx.audit(AuditEntry::new("session.close", session))
 }
 
 fn session_cookie(visitor: &Visitor, value: String) -> Cookie<'static> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::throttle::Throttle;
 use super::users::{MAX_USERNAME_CHARS, find_credential, normal};
 use super::{Passwords, Session, SessionKind, SessionToken, open_session};
+use crate::audit::{Actor, AuditEntry};
 use crate::db::Database;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -55,13 +56,28 @@ impl SignIn {
         let right = self.passwords.verify(stored, attempt.password).await?;
         let (Some(user_id), true) = (user, right) else {
             tracing::info!(address = %attempt.address, "sign-in refused");
+            db.write(move |tx| tx.audit(refused(user))).await?;
             return Ok(None);
         };
         self.throttle.forgive(&pair);
         let token = SessionToken::random();
         let (kind, theirs, user_agent) = (attempt.kind, token.clone(), attempt.user_agent);
-        let session = db.write(move |tx| open_session(tx, user_id, kind, &theirs, user_agent.as_deref())).await?;
+        let session = db
+            .write(move |tx| {
+                let session = open_session(tx, user_id, kind, &theirs, user_agent.as_deref())?;
+                let after = serde_json::json!({ "kind": kind.as_str() });
+                let entry = AuditEntry::new("session.open", session.id).by(Actor::User(user_id)).after(after);
+                tx.audit(entry)?;
+                Ok(session)
+            })
+            .await?;
         tracing::info!(user = %user_id, session = %session.id, "signed in");
         Ok(Some(SignedIn { user_id, session, token }))
     }
+}
+
+/// A door that stayed shut. What was typed as a user name may be a password: only that of an account is told, by its id.
+fn refused(user: Option<UserId>) -> AuditEntry {
+    let subject = user.map(|id| id.to_string()).unwrap_or_default();
+    AuditEntry::new("session.refuse", subject).by(Actor::Stranger)
 }

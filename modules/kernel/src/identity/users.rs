@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::PasswordHash;
 use super::schema::{app_user, session};
+use crate::audit::AuditEntry;
 use crate::db::{Db, Tx};
 use crate::error::{Error, FieldError, Result, Text};
 use crate::i18n::Locale;
@@ -50,7 +51,10 @@ pub fn create_user(tx: &mut Tx<'_>, user: &NewUser) -> Result<UserId> {
         .execute(tx.db())
         .map_err(Error::from);
     match inserted {
-        Ok(_) => Ok(id),
+        Ok(_) => {
+            tx.audit(AuditEntry::new("user.create", id).after(serde_json::json!({ "username": username })))?;
+            Ok(id)
+        }
         Err(error) if error.is_unique_violation() => Err(Error::field("username", Text::key("error-username-taken"))),
         Err(error) => Err(error),
     }
@@ -102,8 +106,8 @@ pub fn set_password(tx: &mut Tx<'_>, user: UserId, password: &PasswordHash) -> R
     if changed == 0 {
         return Err(Error::NotFound);
     }
-    diesel::delete(session::table.filter(session::user_id.eq(user))).execute(tx.db())?;
-    Ok(())
+    let ended = diesel::delete(session::table.filter(session::user_id.eq(user))).execute(tx.db())?;
+    tx.audit(AuditEntry::new("user.password", user).after(serde_json::json!({ "sessions_ended": ended })))
 }
 
 /// Keeps the language a user chose.

@@ -176,6 +176,7 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let body = seen(&ctx, RESIDENTS_READ).await?;
+    ctx.audit_read(crate::residents::read_entry(body.id, body.facility_id)).await?;
     ctx.json_ok(&body)
 }
 
@@ -188,7 +189,9 @@ async fn go(ctx: Ctx) -> Result<HttpResponse> {
 }
 
 async fn list_contacts(ctx: Ctx) -> Result<HttpResponse> {
-    let id = seen(&ctx, RESIDENTS_READ).await?.id;
+    let seen = seen(&ctx, RESIDENTS_READ).await?;
+    let id = seen.id;
+    ctx.audit_read(crate::residents::read_entry(id, seen.facility_id)).await?;
     let (rows, keys) = read_contacts(&ctx, id).await?;
     let body = |contact: Contact| ContactBody {
         phone: shown(&ctx, contact.number(), &keys, Show::Masked),

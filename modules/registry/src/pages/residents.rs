@@ -343,6 +343,7 @@ async fn seen(ctx: &Ctx, permission: &str) -> Result<Resident> {
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let resident = seen(&ctx, RESIDENTS_READ).await?;
+    ctx.audit_read(crate::residents::read_entry(resident.id, resident.facility_id)).await?;
     render(&ctx, resident, Around::default(), &[]).await
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, ApiDoc, Ctx, Route};
 use songhe_kernel::identity::schema::scope_node;
 use songhe_kernel::identity::{NodeKind, Permission, Role, add_scope_node};
-use songhe_kernel::{Db, Error, Manifest, Module, Result, Text, Tx, define_id};
+use songhe_kernel::{AuditEntry, Db, Error, Manifest, Module, Result, Text, Tx, define_id};
 
 define_id!(BedId, "bed");
 
@@ -44,6 +44,7 @@ impl Module for Beds {
             Route::get("/api/v1/broken", read, broken),
             Route::get("/api/v1/panics", read, panics),
             Route::get("/api/v1/beds/{id}", read, show).doc(ApiDoc::new("A bed").returns::<Bed>()),
+            Route::get("/api/v1/beds/{id}/chart", read, chart),
             Route::post("/api/v1/beds", read, create).doc(ApiDoc::new("Add a bed").body::<NewBed>().creates::<Bed>()),
         ]
     }
@@ -96,6 +97,13 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let id: BedId = ctx.id("id")?;
     ctx.json_ok(&Bed { id, name: String::new() })
+}
+
+/// Something sensitive.
+async fn chart(ctx: Ctx) -> Result<HttpResponse> {
+    let id: BedId = ctx.id("id")?;
+    ctx.audit_read(AuditEntry::new("bed.read", id)).await?;
+    ctx.json_ok(&serde_json::json!({ "chart": "36.5" }))
 }
 
 async fn never(_: Ctx) -> Result<HttpResponse> {

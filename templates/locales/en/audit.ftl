@@ -1,0 +1,140 @@
+# The audit log: the page /audit and the command songhe audit
+audit-menu = Audit log
+audit-title = Audit log
+audit-lead = Who did what, when and from where, and who looked at whose sensitive data. Lines are only ever added, and sealed batch by batch with a key outside the database.
+audit-caption = What was done and looked at, newest first
+audit-from = From
+audit-to = To
+audit-filter-who = User name
+audit-filter-noun = About
+audit-filter-subject = Subject's id
+audit-facility = Facility
+audit-action = Action
+audit-code = Action as stored
+audit-at = Time
+audit-who = Who
+audit-subject = Subject
+audit-details = Details
+audit-show = Show
+audit-before = Before
+audit-after = After
+audit-reason = Reason
+audit-address = Address
+audit-session = Session
+audit-request = Request
+audit-line = Line
+audit-nobody = Nobody goes by that user name
+audit-nobody-text = Check the user name; accounts of people who left can be looked for as well.
+audit-no-match = No line matches
+audit-no-match-text = Widen the time, or filter by less.
+audit-empty = No lines yet
+audit-empty-text = They appear here once somebody does something or looks at sensitive data.
+audit-sealed = Last sealed
+audit-unsealed = { $n ->
+    [one] one line waits for its seal
+   *[other] { $n } lines wait for their seal
+}
+audit-never-sealed = Never sealed yet; the first seal comes within a minute of the server's start.
+audit-seal-late = { $n ->
+    [one] Sealing stands still, one line waits.
+   *[other] Sealing stands still, { $n } lines wait.
+} See the server's log and check the key file. Waiting for
+audit-actor-user = User
+audit-actor-stranger = Not signed in
+audit-actor-system = Songhe itself
+audit-actor-command-line = Command on the server
+audit-noun-session = Signing in
+audit-noun-user = Accounts
+audit-noun-role = Roles
+audit-noun-resident = Residents
+audit-noun-contact = Contacts
+audit-noun-place = Places
+audit-noun-staff = Staff
+audit-noun-shift = Rosters
+audit-noun-facility = Facilities
+audit-noun-device = Devices
+audit-noun-rule = Threshold rules
+audit-noun-quarantine = Quarantine
+audit-noun-incident = Incidents
+audit-noun-ladder = Ladders
+audit-noun-endpoint = Outside channels
+audit-noun-template = Message texts
+audit-noun-target = Response targets
+audit-noun-care-bed = Care beds
+audit-noun-audit = Audit log
+audit-noun-request = Other changes
+audit-action-session-open = Signed in
+audit-action-session-refuse = Sign-in refused
+audit-action-session-close = Signed out
+audit-action-user-create = Account made
+audit-action-user-password = Password set
+audit-action-role-grant = Role given
+audit-action-resident-create = Resident entered
+audit-action-resident-move = Resident moved
+audit-action-resident-read = Resident looked at
+audit-action-contact-add = Contact added
+audit-action-place-create = Place added
+audit-action-staff-create = Staff member added
+audit-action-staff-phone = Staff member's phone changed
+audit-action-shift-add = Shift added
+audit-action-shift-remove = Shift removed
+audit-action-facility-create = Facility made
+audit-action-device-register = Device registered
+audit-action-device-bind = Device's place or person changed
+audit-action-device-credential = Device's credential made
+audit-action-device-status = Device's status changed
+audit-action-device-heartbeat = Device's heartbeat class changed
+audit-action-device-limit = Limit of silence changed
+audit-action-device-lend = Device lent
+audit-action-device-return = Device returned
+audit-action-device-command = Device told what to do
+audit-action-device-call-actions = Call actions changed
+audit-action-rule-create = Threshold rule made
+audit-action-quarantine-dismiss = Quarantined messages dismissed
+audit-action-incident-acknowledge = Incident acknowledged
+audit-action-incident-arrive = Arrived at an incident
+audit-action-incident-resolve = Incident resolved
+audit-action-incident-review = Incident reviewed
+audit-action-incident-note = Note on an incident
+audit-action-message-replay = Message sent again
+audit-action-ladder-save = Ladder saved
+audit-action-ladder-remove = Ladder removed
+audit-action-endpoint-create = Outside channel added
+audit-action-endpoint-remove = Outside channel removed
+audit-action-template-save = Message text saved
+audit-action-target-set = Response target set
+audit-action-care-bed-create = Care bed made
+audit-action-care-bed-status = Care bed's status changed
+audit-action-effect-replay = Effect sent again
+audit-action-event-unpark = Parked event tried again
+audit-action-timer-unpark = Parked timer tried again
+audit-action-audit-export = Audit log exported
+audit-action-audit-purge = Old audit lines removed
+audit-action-request-post = Something sent
+audit-action-request-put = Something replaced
+audit-action-request-delete = Something removed
+audit-action-request-patch = Something changed in part
+cli-audit-new-key = { $file } has a new key, which seals from now on; the earlier ones check what they sealed. Keep a copy elsewhere, and give the file to the other servers.
+cli-audit-no-key = There is no key file { $file }. Restore it, or say where it is with audit.key_file.
+cli-audit-no-anchor = { $file } holds no anchor. Check its path.
+cli-audit-changed = Line { $id } was changed.
+cli-audit-removed = Line { $id } was removed.
+cli-audit-inserted = Line { $id } was inserted after its surroundings were sealed.
+cli-audit-seal-changed = Seal { $seal } was changed.
+cli-audit-seals-removed = Seals { $first } to { $last } were removed; the lines below them cannot be checked.
+cli-audit-cut-off = The end of the log was cut off: an anchor knows seal { $seal } of { $at }, and it is not there.
+cli-audit-anchor-differs = Seal { $seal } is not the one that the anchor of { $at } knows: the log was written anew from there.
+cli-audit-purge-forged = The lines of seal { $seal } were not removed by Songhe.
+cli-audit-key-missing = Seal { $seal } was made with the key { $key }, which is not in the key file: it cannot be checked.
+cli-audit-counts = { $seals } seals looked at: { $good } lines are as sealed, { $purged } had had their time, { $anchors } anchors fit.
+cli-audit-unanchored = There is no anchor: an end of the log that was cut off with its seals would not be found.
+cli-audit-tail = { $n ->
+    [one] One line at the end is
+   *[other] { $n } lines at the end are
+} not sealed yet (the oldest of { $since }): nothing can be said of that tail.
+cli-audit-no-tail = Every line is sealed.
+cli-audit-good = The audit log is whole.
+cli-audit-bad = The audit log is not as it was sealed in { $n ->
+    [one] one place
+   *[other] { $n } places
+}, named above. Keep the database and the key file as they are, and find out who changed them.
