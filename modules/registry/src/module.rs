@@ -2,8 +2,10 @@
 
 use songhe_kernel::http::Route;
 use songhe_kernel::identity::{Permission, Role};
-use songhe_kernel::{Manifest, Module};
+use songhe_kernel::schedules::Schedule;
+use songhe_kernel::{Error, Manifest, Module, NewTimer, Result, Timer, Tx};
 
+use crate::record::search::index_slice;
 use crate::{api, pages};
 
 pub const RESIDENTS_READ: &str = "residents.read";
@@ -31,6 +33,8 @@ const HOUSE: &[Role] = &[
     Role::Supervisor,
 ];
 
+const NAMES: &str = "names";
+
 static MANIFEST: Manifest = Manifest {
     name: "registry",
     title_key: "registry-title",
@@ -52,12 +56,22 @@ static MANIFEST: Manifest = Manifest {
         "registry.place.created",
         "registry.resident.created",
         "registry.resident.moved",
+        "registry.resident.changed",
+        "registry.resident.status_recorded",
+        "registry.resident.status_withdrawn",
+        "registry.resident.photo_changed",
+        "registry.consent.given",
+        "registry.consent.revoked",
+        "registry.card.changed",
         "registry.contact.added",
+        "registry.contact.changed",
+        "registry.contact.ordered",
         "registry.staff.created",
         "registry.staff.phone_changed",
         "registry.roster.changed",
     ],
-    schedules: &[],
+    // Names from before names were taken apart, and after the rules have changed.
+    schedules: &[Schedule { name: NAMES, cron: "30 */10 * * * *", per_facility: false }],
     scenario: false,
 };
 
@@ -74,5 +88,17 @@ impl Module for Registry {
         let mut routes = pages::routes();
         routes.extend(api::routes());
         routes
+    }
+
+    fn on_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Result<()> {
+        if timer.kind != NAMES {
+            return Err(Error::Internal(format!("registry has no timer {}", timer.kind)));
+        }
+        if index_slice(tx)? {
+            let due_at = tx.now();
+            let (key, data) = ("registry:names".into(), serde_json::Value::Null);
+            tx.set_timer(NewTimer { key, module: "registry", kind: NAMES, facility: None, data, due_at })?;
+        }
+        Ok(())
     }
 }

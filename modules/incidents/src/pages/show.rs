@@ -10,7 +10,7 @@ use serde_json::Value;
 use songhe_kernel::http::{Access, Choice, Ctx, Refused, Route};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, Tx, UserId};
-use songhe_registry::{self as registry, Contact, Resident};
+use songhe_registry::{self as registry, Contact, Resident, ResidentStatus};
 
 use super::story_lines::{self, DeliveryLine, Line};
 use super::{ResidentModel, cause, detail_words};
@@ -201,11 +201,13 @@ struct Facts {
     endpoints: HashMap<EndpointId, String>,
     names: Names,
     resident: Option<Resident>,
+    /// Where they are now, as far as that is known: it silences nothing, and whoever goes there should know.
+    status: Option<ResidentStatus>,
     contacts: Vec<Contact>,
     others: Vec<Row>,
 }
 
-fn read(db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope) -> Result<Facts> {
+fn read(db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope, now: Moment) -> Result<Facts> {
     let row = lists::in_scope(db, id, scope)?;
     let facility = registry::facility(db, row.facility_id)?.ok_or(Error::NotFound)?;
     let entries = story::entries(db, id)?;
@@ -213,6 +215,10 @@ fn read(db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope) -> Result<F
     let users = actors.chain([row.acknowledged_by, row.arrived_by, row.resolved_by]).collect::<Vec<_>>();
     let resident = match row.resident_id {
         Some(id) => registry::resident(db, id)?,
+        None => None,
+    };
+    let status = match row.resident_id {
+        Some(id) => Some(registry::status_on(db, id, now)?.status),
         None => None,
     };
     // Whoever may go there may also call the family.
@@ -233,6 +239,7 @@ fn read(db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope) -> Result<F
         endpoints: story_lines::endpoint_names(db, row.facility_id)?,
         names: lists::names(db, users)?,
         resident,
+        status: status.filter(|status| *status != ResidentStatus::Active),
         contacts,
         others: lists::list(db, &others, OTHERS + 1)?,
         row,
@@ -247,7 +254,8 @@ async fn show(ctx: Ctx, status: StatusCode, form: Form, errors: Vec<FieldError>)
     let id: IncidentId = ctx.id("id")?;
     let scope = ctx.caller().facilities(INCIDENTS_READ).clone();
     let may_act = ctx.caller().facilities(INCIDENTS_ACT).clone();
-    let facts = ctx.app().db.read(move |db| read(db, id, &scope, &may_act)).await?;
+    let now = ctx.app().clock.now();
+    let facts = ctx.app().db.read(move |db| read(db, id, &scope, &may_act, now)).await?;
     let ctx = ctx.in_zone(facts.zone);
     let page = model(&ctx, facts, form, &errors)?;
     ctx.page_with(status, "incidents/show", &page)
@@ -298,7 +306,11 @@ fn incident(ctx: &Ctx, facts: &Facts) -> Result<IncidentModel> {
         delayed_s: row.delayed_s,
         unanswered,
         exhausted: unanswered && !waiting,
-        resident: facts.resident.as_ref().map(|resident| ResidentModel::of(ctx, resident, today)),
+        resident: facts.resident.as_ref().map(|resident| {
+            let mut model = ResidentModel::of(ctx, resident, today);
+            model.notes.splice(0..0, facts.status.map(|status| registry::status_words(ctx, status)));
+            model
+        }),
         place_id: row.place_id.map(|id| id.to_string()),
         device: row.device_id.map(|id| Device {
             id: device_id(id),

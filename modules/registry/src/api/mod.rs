@@ -3,6 +3,7 @@
 
 mod facilities;
 mod places;
+pub(crate) mod record;
 mod residents;
 mod shifts;
 mod staff;
@@ -13,6 +14,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let mut routes = facilities::routes();
     routes.extend(places::routes());
     routes.extend(residents::routes());
+    routes.extend(record::routes());
     routes.extend(staff::routes());
     routes.extend(shifts::routes());
     routes

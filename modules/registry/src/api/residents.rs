@@ -35,7 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
 struct Query {
     /// Only this facility's.
     facility: Option<FacilityId>,
-    /// Part of the name.
+    /// Part of the name, its pinyin or initials, or a card's number; the shortest match comes first.
     #[serde(default)]
     q: String,
     /// How many at most.

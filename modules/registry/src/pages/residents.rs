@@ -5,17 +5,20 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, cursor, cut, refused, url};
-use songhe_kernel::{Error, FacilityId, FieldError, Moment, Result, Text};
+use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, Result, Text};
 
 use super::form::{Reader, given};
 use super::place::{PanelModels, panel_models};
-use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
+use super::record_words::{FIELDS, Words, value_words};
+use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu, status_words};
 use crate::module::{RESIDENTS_READ, RESIDENTS_WRITE};
 use crate::panels::PanelSubject;
 use crate::{
-    Contact, Facility, NewContact, NewResident, PlaceId, PlaceKind, Resident, ResidentFilter, ResidentId, Sex,
-    add_contact, contacts, create_resident, facility, list_residents, move_resident, place, places_in, resident,
+    Contact, Facility, NewContact, NewResident, PlaceId, PlaceKind, RecordFields, Resident, ResidentFilter, ResidentId,
+    ResidentStatus, Sex, add_contact, contacts, create_resident, facility, list_residents, move_resident,
+    photo_changed_at, place, places_in, record, resident, status_on, statuses_on,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -50,6 +53,8 @@ struct Row {
     age: Option<u32>,
     place: String,
     facility: String,
+    /// In words; empty: present.
+    status: String,
     notes: Vec<String>,
 }
 
@@ -68,6 +73,14 @@ fn notes(ctx: &Ctx, resident: &Resident) -> Vec<String> {
         level,
     ];
     keys.into_iter().flatten().map(|key| ctx.say(&Text::key(key))).collect()
+}
+
+/// The words for a status that says more than that somebody is there.
+fn unless_present(ctx: &Ctx, status: Option<ResidentStatus>) -> String {
+    match status {
+        None | Some(ResidentStatus::Active) => String::new(),
+        Some(status) => status_words(ctx, status),
+    }
 }
 
 fn age(resident: &Resident, facility: &Facility, now: Moment) -> Result<Option<u32>> {
@@ -91,16 +104,24 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
         name: query.q.clone(),
         after: cursor(&query.after)?,
     };
-    let mut rows = ctx.app().db.read(move |db| list_residents(db, &filter, PAGE_ROWS + 1)).await?;
-    let more = cut(&mut rows, PAGE_ROWS);
-    let by_id: HashMap<FacilityId, &Facility> = facilities.iter().map(|facility| (facility.id, facility)).collect();
     let now = ctx.app().clock.now();
+    let read = move |db: &mut Db| {
+        let rows = list_residents(db, &filter, PAGE_ROWS + 1)?;
+        let ids: Vec<ResidentId> = rows.iter().map(|(resident, _)| resident.id).collect();
+        Ok((rows, statuses_on(db, &ids, now)?))
+    };
+    let (mut rows, statuses) = ctx.app().db.read(read).await?;
+    let more = cut(&mut rows, PAGE_ROWS);
+    let statuses: HashMap<ResidentId, ResidentStatus> =
+        statuses.into_iter().map(|(id, then)| (id, then.status)).collect();
+    let by_id: HashMap<FacilityId, &Facility> = facilities.iter().map(|facility| (facility.id, facility)).collect();
     let mut items = Vec::with_capacity(rows.len());
     for (resident, label) in rows {
         let home = by_id.get(&resident.facility_id).ok_or(Error::NotFound)?;
         items.push(Row {
             notes: notes(&ctx, &resident),
             age: age(&resident, home, now)?,
+            status: unless_present(&ctx, statuses.get(&resident.id).copied()),
             id: resident.id,
             name: resident.name,
             sex: resident.sex,
@@ -287,6 +308,29 @@ struct Details {
     facility: String,
     notes: Vec<String>,
     since: Moment,
+    /// In words; empty: present.
+    status: String,
+    photo: bool,
+    facts: Vec<Fact>,
+}
+
+/// A filled field of the record.
+#[derive(Serialize)]
+struct Fact {
+    label: String,
+    text: String,
+}
+
+/// What the record says, in words, without what the page shows anyway.
+fn record_facts(ctx: &Ctx, fields: &RecordFields) -> Result<Vec<Fact>> {
+    let shown = ["name", "sex", "birth_date", "ability_level", "fall_risk_high"];
+    let all = serde_json::to_value(fields)?;
+    let filled = |value: &Value| !value.is_null() && value.as_array().is_none_or(|codes| !codes.is_empty());
+    let of = |(name, label, words): &(&str, &'static str, Words)| {
+        let value = all.get(*name).filter(|value| filled(value) && !shown.contains(name))?;
+        Some(Fact { label: ctx.say(&Text::key(label)), text: value_words(ctx, words, value) })
+    };
+    Ok(FIELDS.iter().filter_map(of).collect())
 }
 
 #[derive(Serialize)]
@@ -317,7 +361,8 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
 
 async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[FieldError]) -> Result<HttpResponse> {
     let (id, facility_id, place_id) = (resident.id, resident.facility_id, resident.place_id);
-    let (home, label, contacts) = ctx
+    let now = ctx.app().clock.now();
+    let (home, label, contacts, known) = ctx
         .app()
         .db
         .read(move |db| {
@@ -326,7 +371,8 @@ async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[F
                 Some(at) => place(db, at)?.map(|place| place.label),
                 None => None,
             };
-            Ok((home, label, contacts(db, id)?))
+            let known = (record(db, id)?, status_on(db, id, now)?, photo_changed_at(db, id)?);
+            Ok((home, label, contacts(db, id)?, known))
         })
         .await?;
     let can_edit = ctx.caller().facilities(RESIDENTS_WRITE).contains(facility_id);
@@ -340,7 +386,10 @@ async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[F
         resident: Details {
             id,
             notes: notes(ctx, &resident),
-            age: age(&resident, &home, ctx.app().clock.now())?,
+            age: age(&resident, &home, now)?,
+            status: unless_present(ctx, Some(known.1.status)),
+            photo: known.2.is_some(),
+            facts: record_facts(ctx, &known.0.fields)?,
             name: resident.name,
             sex: resident.sex,
             born: resident.birth_date.map(|day| day.to_string()),

@@ -3,4 +3,5 @@
 
 mod common;
 mod operations;
+mod record;
 mod screens;
