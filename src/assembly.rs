@@ -30,7 +30,7 @@ use crate::http::Listener;
 use crate::mqtt::{CommandWay, DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
 use crate::system::System;
 use crate::turns::Links;
-use crate::{heartbeat, migrations, open_files, tls};
+use crate::{heartbeat, keys, migrations, open_files, tls};
 
 /// How many ports after the configured one are tried, where that is wanted.
 const PORTS_TRIED: u16 = 50;
@@ -117,7 +117,8 @@ pub struct Server {
 /// # Errors
 /// When it cannot be opened or migrated.
 pub async fn open_database(config: &Config, clock: SharedClock) -> Result<Opened, StartError> {
-    let settings = DatabaseSettings { url: config.database.url.clone(), connections: config.database.connections };
+    let mut settings = DatabaseSettings::new(config.database.url.clone());
+    settings.connections = config.database.connections;
     prepare_folder(&config.database.url)?;
     prepare_file(&config.database.url)?;
     let kind = settings.kind()?;
@@ -128,7 +129,9 @@ pub async fn open_database(config: &Config, clock: SharedClock) -> Result<Opened
     if !ran.is_empty() {
         tracing::info!(migrations = ran.len(), "database migrated");
     }
-    Ok(runtime::open(&settings, clock).await?)
+    let opened = runtime::open(&settings, clock).await?;
+    keys::open(&opened.db, config).await?;
+    Ok(opened)
 }
 
 /// Before work on a database that a running server must not be disturbed in.
@@ -226,6 +229,8 @@ impl Server {
         let system = System::new(config);
         let outlet = Outlet::default();
         let modules = modules(config, &db, system.clone(), outlet.clone())?;
+        let sealed = keys::columns(&modules);
+        keys::convert(&db, &sealed, &config.database.url).await?;
         let app = App::assemble(Parts {
             db: db.clone(),
             modules: modules.clone(),
@@ -273,6 +278,7 @@ impl Server {
             outlet.open(Arc::new(CommandWay(broker.publisher())));
             links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
         }
+        links.spawn(keys::keep(db.clone(), config.clone(), sealed, stopped.clone()));
         links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
         links.spawn(system.watch_database(db.clone(), stopped.clone()));
         links.spawn(heartbeat::run(config.heartbeat.clone(), app.clone(), stopped.clone()));

@@ -6,6 +6,7 @@
 mod mqtt;
 mod outgoing;
 mod retention;
+mod vault;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use outgoing::{BeatMethod, Heartbeat, Mail, TlsMode};
 pub use retention::Retention;
+pub use vault::{Cipher, Vault};
 
 /// Words that stand for a secret in examples: `serve` refuses them, alone, joined and repeated.
 const DEFAULT_SECRETS: [&str; 9] =
@@ -37,6 +39,7 @@ pub struct Config {
     pub server: Server,
     pub tls: Tls,
     pub database: Database,
+    pub vault: Vault,
     pub mqtt: Mqtt,
     pub retention: Retention,
     pub mail: Mail,
@@ -199,6 +202,7 @@ impl Config {
         }
         self.mqtt.check(&self.tls)?;
         self.retention.check()?;
+        self.vault.check()?;
         self.mail.check()?;
         self.heartbeat.check()?;
         check_filter(&self.log.filter)

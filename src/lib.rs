@@ -10,6 +10,7 @@ pub mod config;
 pub mod demo;
 pub mod heartbeat;
 mod http;
+mod keys;
 pub mod migrations;
 mod mqtt;
 mod open_files;

@@ -115,7 +115,7 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 61] = [
+const ACTIONS: [(&str, &str); 66] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
@@ -132,6 +132,9 @@ const ACTIONS: [(&str, &str); 61] = [
     ("POST /residents/{id}/consents/{consent}/revoke", "POST /api/v1/residents/{id}/consents/{consent}/revoke"),
     ("POST /residents/{id}/cards", "POST /api/v1/residents/{id}/cards"),
     ("POST /residents/{id}/cards/{card}", "PUT /api/v1/residents/{id}/cards/{card}"),
+    ("POST /residents/{id}/document", "PUT /api/v1/residents/{id}/document"),
+    ("POST /residents/{id}/document/remove", "DELETE /api/v1/residents/{id}/document"),
+    ("POST /residents/{id}/document/unmask", "POST /api/v1/residents/{id}/document/unmask"),
     ("POST /residents/{id}/photo", "PUT /api/v1/residents/{id}/photo"),
     ("POST /residents/{id}/photo/remove", "DELETE /api/v1/residents/{id}/photo"),
     ("POST /places", "POST /api/v1/places"),
@@ -180,6 +183,8 @@ const ACTIONS: [(&str, &str); 61] = [
     ("POST /incidents/{id}/deliveries/{effect}/replay", "POST /api/v1/incidents/{id}/deliveries/{effect}/replay"),
     ("POST /message-templates", "PUT /api/v1/message-templates"),
     ("POST /staff/{id}/phone", "PUT /api/v1/staff/{id}/phone"),
+    ("POST /staff/{id}/unmask", "POST /api/v1/staff/{id}/unmask"),
+    ("POST /residents/{id}/unmask", "POST /api/v1/residents/{id}/unmask"),
 ];
 
 /// An effect that is over, written now.

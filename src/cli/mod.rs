@@ -3,6 +3,7 @@
 mod cert;
 mod decode;
 mod facility;
+mod keys;
 pub(crate) mod serve;
 mod user;
 mod words;
@@ -41,6 +42,9 @@ enum Command {
     /// Facilities
     #[command(subcommand)]
     Facility(facility::Command),
+    /// The keys of sensitive fields
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Makes a certificate for a local network, by an authority of its own
     Cert(cert::Arguments),
     /// Prints what an adapter makes of a message, as JSON; the message is read from the standard input
@@ -106,6 +110,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(with) => serve::migrate(&with.load()?).await,
         Command::User(command) => user::run(command).await,
         Command::Facility(command) => facility::run(command).await,
+        Command::Keys(command) => keys::run(command).await,
         Command::Cert(arguments) => cert::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Simulate(arguments) => demo::simulate::run(arguments).await,

@@ -19,7 +19,7 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 35] = [
+pub const PAGES: [Page; 36] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
@@ -30,6 +30,7 @@ pub const PAGES: [Page; 35] = [
     page("residents", "/residents", "manager"),
     page("resident", "{/api/v1/residents}/residents/", "manager"),
     page("resident-edit", "{/api/v1/residents}/residents/*/edit", "manager"),
+    page("resident-document", "{/api/v1/residents}/residents/*/document", "manager"),
     page("resident-record", "{/api/v1/residents}/residents/*/record", "manager"),
     page("resident-new", "/residents/new", "manager"),
     page("places", "/places", "manager"),

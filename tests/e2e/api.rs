@@ -29,6 +29,11 @@ impl Api {
         Self { client, base: base.to_owned(), token }
     }
 
+    /// What it signs requests with.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The same session at another server.
     pub fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }

@@ -9,6 +9,7 @@
 //! - `commands`: what devices are asked, and what comes of it
 //! - `decode`: the installer's look at a message
 //! - `history`: a year of observations
+//! - `secrets`: what nobody may read afterwards, and the keys that see to it
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
 //! - `migrations`: schemas of both databases, up and down, and a database that moved to another cluster
@@ -29,6 +30,7 @@ mod load;
 mod migrations;
 mod mqtt;
 mod routes;
+mod secrets;
 mod servers;
 mod servers_load;
 mod sos;

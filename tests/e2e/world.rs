@@ -96,6 +96,16 @@ pub async fn seed(db: &TestDb, clock: SharedClock, plan: &Plan) -> World {
     opened.db.write(move |tx| fill(tx, &plan)).await.unwrap()
 }
 
+/// The same by keys of a file of one's own, on the machine's clock.
+pub async fn seed_with_keys(db: &TestDb, plan: &Plan, keys: &Path) -> World {
+    LazyLock::force(&HASH);
+    let mut config = Config { database: database(db), ..Config::default() };
+    config.vault.key_file = Some(keys.to_owned());
+    let opened = open_database(&config, Arc::new(SystemClock::new())).await.unwrap();
+    let plan = plan.clone();
+    opened.db.write(move |tx| fill(tx, &plan)).await.unwrap()
+}
+
 fn database(db: &TestDb) -> songhe::config::Database {
     songhe::config::Database { url: db.url().to_owned(), ..Default::default() }
 }

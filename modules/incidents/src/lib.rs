@@ -28,6 +28,7 @@ mod lists;
 pub mod mail;
 pub mod model;
 pub mod module;
+mod numbers;
 mod pages;
 pub mod panels;
 pub mod presence;

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use songhe_kernel::identity::holding;
 use songhe_kernel::identity::schema::{app_user, role_grant};
 use songhe_kernel::{Db, FacilityId, KeptExt, Moment, Result, Tx, UserId};
-use songhe_registry as registry;
+use songhe_registry::{self as registry, SealedNumber};
 
 use crate::model::{Channel, EndpointId, EndpointKind, Reason, Row, Target};
 use crate::module::READERS;
-use crate::presence;
 use crate::schema::webhook_endpoint;
+use crate::{numbers, presence};
 
 /// A person that a rung names, as kept with the rung.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub(crate) struct Person {
     pub(crate) name: String,
     /// Where text messages and voice calls reach them; not kept.
     #[serde(skip)]
-    pub(crate) phone: Option<String>,
+    pub(crate) phone: Option<SealedNumber>,
 }
 
 /// The way to somebody, or why there is none.
@@ -45,14 +45,9 @@ pub(crate) fn names(people: &[Person]) -> Vec<String> {
 }
 
 /// Their numbers, each once.
-pub(crate) fn phones(people: &[Person]) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    for phone in people.iter().filter_map(|person| person.phone.clone()) {
-        if !all.contains(&phone) {
-            all.push(phone);
-        }
-    }
-    all
+pub(crate) fn phones(tx: &mut Tx<'_>, people: &[Person]) -> Result<Vec<String>> {
+    let numbers: Vec<SealedNumber> = people.iter().filter_map(|person| person.phone.clone()).collect();
+    numbers::open(tx, &numbers)
 }
 
 pub(crate) fn find(tx: &mut Tx<'_>, row: &Row, target: Target, rank: Option<i32>, channel: Channel) -> Result<Reach> {
@@ -76,7 +71,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, row: &Row, target: Target, rank: Option<i32>
         Channel::Webhook | Channel::Email | Channel::Chat | Channel::Sms | Channel::Voice => {
             let found = endpoints(tx.db(), row.facility_id, target, channel)?;
             let reason = if found.is_empty() { Reason::NoChannel } else { Reason::NoAddress };
-            let numbers = phones(&people);
+            let numbers = phones(tx, &people)?;
             let way = found.into_iter().find_map(|endpoint| endpoint.way(&numbers));
             Ok(way.map_or_else(|| Reach::Nobody(reason, people.clone()), |way| Reach::Message(way, people.clone())))
         }
@@ -86,7 +81,9 @@ pub(crate) fn find(tx: &mut Tx<'_>, row: &Row, target: Target, rank: Option<i32>
 /// Who a target is at a moment.
 pub(crate) fn people(db: &mut Db, row: &Row, target: Target, rank: Option<i32>, at: Moment) -> Result<Vec<Person>> {
     let duty = |list: Vec<registry::StaffOnDuty>| {
-        list.into_iter().map(|staff| Person { user: staff.user_id, name: staff.name, phone: staff.phone }).collect()
+        list.into_iter()
+            .map(|staff| Person { phone: staff.number(), user: staff.user_id, name: staff.name })
+            .collect::<Vec<_>>()
     };
     Ok(match target {
         Target::OnCall => duty(registry::on_duty_any(db, row.facility_id, at)?),
@@ -96,7 +93,7 @@ pub(crate) fn people(db: &mut Db, row: &Row, target: Target, rank: Option<i32>, 
             Some(resident) => registry::contacts(db, resident)?
                 .into_iter()
                 .filter(|contact| rank.is_none_or(|rank| i32::from(contact.rank) == rank))
-                .map(|contact| Person { user: contact.user_id, name: contact.name, phone: contact.phone })
+                .map(|contact| Person { phone: contact.number(), user: contact.user_id, name: contact.name })
                 .collect(),
             None => Vec::new(),
         },

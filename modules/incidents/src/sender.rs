@@ -17,7 +17,7 @@ use crate::model::{EndpointId, EndpointKind};
 use crate::provider::{self, Values};
 use crate::schema::webhook_endpoint;
 use crate::wording::{self, Setting};
-use crate::{robot, telling, webhook};
+use crate::{numbers, robot, telling, webhook};
 
 /// A peer that takes longer has failed; the ladder does not wait for it.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,10 +65,13 @@ impl EffectSender for Sender {
     fn send(&self, effect: Effect) -> SendFuture {
         let out = self.out.clone();
         Box::pin(async move {
-            match out.attempt(&effect).await {
-                Ok(sent) => sent,
-                Err(error) => Sent::TryAgain(error.to_string()),
-            }
+            let (kept, vault) = (effect.clone(), out.db.vault());
+            let opened = out.db.read(move |db| numbers::opened_effect(&vault, db, kept)).await;
+            let sent = match opened {
+                Ok(opened) => out.attempt(&opened).await.map(|sent| numbers::hushed(sent, &opened.payload)),
+                Err(error) => Err(error),
+            };
+            sent.unwrap_or_else(|error| Sent::TryAgain(error.to_string()))
         })
     }
 }

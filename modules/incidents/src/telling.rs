@@ -15,6 +15,7 @@ use songhe_kernel::{Database, Db, EffectId, Error, FacilityId, Moment, Result, T
 use songhe_registry as registry;
 
 use crate::model::{EndpointId, IncidentId, Occasion, Row, Target};
+use crate::numbers::{self, Sealer};
 use crate::reach::{Person, Way};
 use crate::schema::webhook_endpoint;
 use crate::story::{self, Fact};
@@ -68,9 +69,10 @@ pub(crate) fn call(
     let Some((one, more)) = way.phones.split_first() else {
         return enqueue(tx, row.id.to_string(), row.facility_id, to, message, VALID_S);
     };
+    let sealer = Sealer::new(tx, row.resident_id, row.id.0)?;
     let with = |phone: &String| {
         let mut message = message.clone();
-        message["phone"] = json!(phone);
+        message["phone"] = sealer.value(phone);
         message
     };
     let first = enqueue(tx, row.id.to_string(), row.facility_id, to, with(one), VALID_S)?;
@@ -79,6 +81,12 @@ pub(crate) fn call(
         enqueue(tx, row.id.to_string(), row.facility_id, to, with(phone), VALID_S)?;
     }
     Ok(first)
+}
+
+/// The id of what a message is about, to which its numbers are bound.
+pub(crate) fn row_of(effect: &Effect) -> i64 {
+    let incident = effect.subject.parse::<IncidentId>().map(|id| id.0);
+    incident.or_else(|_| effect.subject.parse::<EndpointId>().map(|id| id.0)).unwrap_or_default()
 }
 
 /// The message by which a rung knows this one.
@@ -96,12 +104,16 @@ pub(crate) fn another_may_reach(tx: &mut Tx<'_>, id: IncidentId, first: EffectId
 /// Tells those who were called that somebody has answered, or that all is over: by the endpoints that want it.
 pub(crate) fn follow(tx: &mut Tx<'_>, row: &Row, occasion: Occasion, by: UserId) -> Result<()> {
     let called = messages(tx.db(), row.id)?;
+    let vault = tx.vault();
     let mut told = BTreeSet::new();
     let mut message = None;
     for one in called.iter().filter(|one| one.occasion == Occasion::Call || one.occasion == Occasion::Repeat) {
         let reached = one.status == "delivered" || one.status == "queued";
         let (Some(endpoint), true) = (one.endpoint, reached) else { continue };
-        if !told.insert((endpoint, one.phone.clone())) || !follows(tx.db(), endpoint)? {
+        // Two ciphertexts of one number differ: what they hold is compared.
+        let number = numbers::opened(vault, tx.db(), row.id.0, json!({ "phone": one.kept }))?;
+        let number = number["phone"].as_str().map(str::to_owned);
+        if !told.insert((endpoint, number.clone())) || !follows(tx.db(), endpoint)? {
             continue;
         }
         let payload = match &message {
@@ -109,8 +121,8 @@ pub(crate) fn follow(tx: &mut Tx<'_>, row: &Row, occasion: Occasion, by: UserId)
             None => message.insert(news(tx, row, occasion, by)?),
         };
         let mut payload = payload.clone();
-        if let Some(phone) = &one.phone {
-            payload["phone"] = json!(phone);
+        if let Some(phone) = number {
+            payload["phone"] = Sealer::new(tx, row.resident_id, row.id.0)?.value(&phone);
         }
         enqueue(tx, row.id.to_string(), row.facility_id, Address { endpoint, first: None }, payload, VALID_S)?;
     }
@@ -160,7 +172,8 @@ pub fn send_test(tx: &mut Tx<'_>, scope: &Scope, id: EndpointId, phone: Option<&
     }
     let mut payload = json!({ "type": "test", "facility": endpoint.facility_id, "sent_at": now });
     if endpoint.kind()?.is_by_phone() {
-        payload["phone"] = json!(endpoints::test_number(&endpoint, phone)?);
+        let number = endpoints::test_number(&endpoint, phone)?;
+        payload["phone"] = Sealer::new(tx, None, endpoint.id.0)?.value(&number);
     }
     let to = Address { endpoint: endpoint.id, first: None };
     enqueue(tx, endpoint.id.to_string(), endpoint.facility_id, to, payload, TEST_VALID_S)
@@ -225,8 +238,11 @@ pub struct Delivery {
     pub endpoint: Option<EndpointId>,
     /// What it was sent for.
     pub occasion: Occasion,
-    /// Whom it calls, where it calls a number.
+    /// Whom it calls, where it calls a number; masked.
     pub phone: Option<String>,
+    /// The same as it is kept.
+    #[serde(skip)]
+    pub(crate) kept: Value,
     /// The incident it is about; `null`: a test.
     pub incident: Option<IncidentId>,
     #[serde(skip)]
@@ -251,7 +267,8 @@ fn delivery(row: Columns) -> Delivery {
         first: to.and_then(|to| to.first).unwrap_or(effect_id),
         endpoint: to.map(|to| to.endpoint),
         occasion: crate::wording::occasion_of(&payload),
-        phone: payload["phone"].as_str().map(str::to_owned),
+        phone: numbers::shown(&payload["phone"]),
+        kept: payload["phone"].clone(),
         incident: subject.parse().ok(),
         effect_id,
         status,

@@ -11,6 +11,7 @@ use songhe_registry as registry;
 
 use crate::endpoints::{self, NewEndpoint, Provider};
 use crate::model::{EndpointId, EndpointKind, Row, Target};
+use crate::numbers::Sealer;
 use crate::reach::{Person, names, phones};
 
 /// Adds a signed webhook.
@@ -45,7 +46,7 @@ pub fn new_secret() -> String {
     hex::encode(rand::rng().random::<[u8; 32]>())
 }
 
-/// The message of a call: what the receiver needs to call a person, and no more. `repeats`: how often the whole ladder
+/// The message of a call: what the receiver needs to call a person, and no more; its numbers are sealed until it is sent. `repeats`: how often the whole ladder
 /// was climbed before.
 pub(crate) fn message(
     tx: &mut Tx<'_>,
@@ -58,6 +59,8 @@ pub(crate) fn message(
         Some(id) => registry::resident(tx.db(), id)?.map(|resident| resident.name),
         None => None,
     };
+    let numbers = phones(tx, who)?;
+    let sealer = Sealer::new(tx, row.resident_id, row.id.0)?;
     Ok(json!({
         "type": "incident.call",
         "incident": row.id,
@@ -72,7 +75,7 @@ pub(crate) fn message(
         "repeats": repeats,
         "target": target,
         "to": names(who),
-        "phones": phones(who),
+        "phones": numbers.iter().map(|clear| sealer.value(clear)).collect::<Vec<_>>(),
     }))
 }
 

@@ -7,6 +7,7 @@
 //! - [`audit`]: who did what, sealed
 //! - [`identity`]: accounts, sessions, roles, and who may see what
 //! - [`http`]: the route table from which HTTP, OpenAPI, menu and tests are made; pages, API and streams
+//! - [`vault`]: sensitive fields, sealed under a key for each person
 //! - [`time`], [`ids`], [`error`], [`i18n`], [`check_name`]: the small things everybody shares
 
 pub mod audit;
@@ -28,6 +29,7 @@ pub mod schema;
 pub mod servers;
 pub mod time;
 pub mod timers;
+pub mod vault;
 
 pub use audit::AuditEntry;
 pub use db::{Both, BothExt, Database, Db, KeptExt, Tx};

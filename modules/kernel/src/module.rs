@@ -10,6 +10,7 @@ use crate::http::Route;
 use crate::identity::Permission;
 use crate::schedules::Schedule;
 use crate::timers::Timer;
+use crate::vault::SealedColumn;
 
 /// A function of the national catalogue that a module provides, in the catalogue's words, and how running data shows it.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,11 @@ pub trait Module: Send + Sync + 'static {
     /// In the transaction that records an effect's outcome.
     fn on_effect(&self, _tx: &mut Tx<'_>, _effect: &Effect, _outcome: &Outcome) -> Result<()> {
         Ok(())
+    }
+
+    /// Its sealed columns: converted from releases that had none, indexed anew when the index key changes.
+    fn sealed_columns(&self) -> &'static [SealedColumn] {
+        &[]
     }
 
     fn effect_senders(&self) -> Vec<Arc<dyn EffectSender>> {

@@ -12,6 +12,7 @@ use crate::contacts::{Contact, MAX_RELATION_CHARS, contacts};
 use crate::record;
 use crate::residents::{lock, resident};
 use crate::schema::resident_contact;
+use crate::sealed::CONTACT_PHONE;
 use crate::{ContactId, ResidentId};
 
 /// Above every rank that a contact has: ranks are unique at each moment, also while they are given anew.
@@ -25,8 +26,12 @@ pub struct ContactEdit {
     pub name: String,
     /// 1 to 20 characters.
     pub relation: String,
+    /// `null` or left out: it stays as it is, since it is shown masked.
     #[serde(default)]
     pub phone: Option<String>,
+    /// The number is taken away.
+    #[serde(default)]
+    pub remove_phone: bool,
 }
 
 /// Writes a contact anew.
@@ -47,12 +52,15 @@ pub fn edit_contact(
     let phone = check.optional_phone("phone", edit.phone.as_deref());
     check.finish()?;
     diesel::update(resident_contact::table.find(contact))
-        .set((
-            resident_contact::name.eq(name),
-            resident_contact::relation.eq(relation),
-            resident_contact::phone.eq(phone),
-        ))
+        .set((resident_contact::name.eq(name), resident_contact::relation.eq(relation)))
         .execute(tx.db())?;
+    if phone.is_some() || edit.remove_phone {
+        let phone = phone.filter(|_| !edit.remove_phone);
+        let sealed = tx.seal_field(id.person(), &CONTACT_PHONE, contact.0, phone)?;
+        diesel::update(resident_contact::table.find(contact))
+            .set(resident_contact::phone_sealed.eq(sealed))
+            .execute(tx.db())?;
+    }
     tell(tx, id, actor, "changed", contact)
 }
 
@@ -63,6 +71,7 @@ pub fn edit_contact(
 pub fn remove_contact(tx: &mut Tx<'_>, id: ResidentId, contact: ContactId, actor: Option<UserId>) -> Result<()> {
     let others =
         expect(tx, id, contact)?.into_iter().map(|one| one.id).filter(|one| *one != contact).collect::<Vec<_>>();
+    tx.seal_field(id.person(), &CONTACT_PHONE, contact.0, None)?;
     diesel::delete(resident_contact::table.find(contact)).execute(tx.db())?;
     rank(tx, &others)?;
     tell(tx, id, actor, "removed", contact)

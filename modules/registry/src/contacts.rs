@@ -5,11 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
+use songhe_kernel::vault::Sealed;
 use songhe_kernel::{Error, NewEvent, Result, Text, UserId};
 
 use crate::check::{Check, MAX_NAME_CHARS};
 use crate::residents::resident;
 use crate::schema::{resident as resident_table, resident_contact};
+use crate::sealed::CONTACT_PHONE;
 use crate::{ContactId, ResidentId};
 
 pub(crate) const MAX_RELATION_CHARS: usize = 20;
@@ -17,7 +19,7 @@ pub(crate) const MAX_RELATION_CHARS: usize = 20;
 const MAX_RANK: i16 = 20;
 
 /// A relative, neighbour or volunteer.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = resident_contact)]
 pub struct Contact {
     pub id: ContactId,
@@ -27,7 +29,8 @@ pub struct Contact {
     pub name: String,
     /// 女儿, 邻居 …
     pub relation: String,
-    pub phone: Option<String>,
+    #[diesel(column_name = phone_sealed)]
+    pub phone: Option<Sealed>,
     /// Their account, if they have one.
     pub user_id: Option<UserId>,
 }
@@ -74,6 +77,10 @@ pub fn add_contact(tx: &mut Tx<'_>, id: ResidentId, new: &NewContact, actor: Opt
     check.finish()?;
 
     let contact = ContactId(tx.next_id());
+    let phone = match phone {
+        Some(phone) => tx.seal_field(id.person(), &CONTACT_PHONE, contact.0, Some(phone))?,
+        None => None,
+    };
     diesel::insert_into(resident_contact::table)
         .values((
             resident_contact::id.eq(contact),
@@ -81,7 +88,7 @@ pub fn add_contact(tx: &mut Tx<'_>, id: ResidentId, new: &NewContact, actor: Opt
             resident_contact::rank.eq(rank),
             resident_contact::name.eq(name),
             resident_contact::relation.eq(relation),
-            resident_contact::phone.eq(phone),
+            resident_contact::phone_sealed.eq(phone),
             resident_contact::user_id.eq(new.user_id),
         ))
         .execute(tx.db())?;

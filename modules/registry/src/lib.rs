@@ -3,7 +3,8 @@
 //! Shared by all scenarios: they ask it who lives where and who is on duty, inside the transaction that decides. It
 //! never knows what an incident, a device or a scenario is, and it decides nothing about care.
 //!
-//! What is kept of a person never enters an event, a log line or the path of a URL.
+//! Telephone numbers and the numbers of documents are sealed (`sealed.rs`), shown masked, and opened in full for a reason that
+//! is written down. What is kept of a person never enters an event, a log line or the path of a URL.
 //!
 //! - decides: `places/label.rs`, the checks in each noun's `create_…`
 //! - stores: `facilities.rs`, `places.rs`, `residents.rs`, `record/`, `contacts.rs`, `staff.rs`, `shifts.rs`
@@ -24,6 +25,7 @@ mod places;
 mod record;
 mod residents;
 pub mod schema;
+mod sealed;
 mod shift_windows;
 mod shifts;
 mod staff;
@@ -39,8 +41,8 @@ pub use facilities::{
 };
 pub use home::MyShifts;
 pub use module::{
-    PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE, Registry, STAFF_READ,
-    STAFF_WRITE,
+    PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE,
+    Registry, STAFF_READ, STAFF_UNMASK, STAFF_WRITE,
 };
 pub use pages::{facilities_of, facility_choices, status_words};
 pub use panels::{Panel, PanelSlot, PanelSource, PanelSubject, Panels};
@@ -53,6 +55,9 @@ pub use record::codes::{Allergen, Diet, DietTexture, Disability, DisabilityKind,
 pub use record::consents::{
     Consent, ConsentBy, ConsentKind, NewConsent, Revocation, consent_history, consents_on, give_consent, revoke_consent,
 };
+pub use record::document::{
+    DOCUMENT_NUMBER, Document, NewDocument, document, find_residents, remove_document, set_document,
+};
 pub use record::fields::{Record, RecordEdit, RecordFields, edit_record, record};
 pub use record::identity_number::{DocumentKind, Fault, IdentityNumber, check_digit, is_region};
 pub use record::photo::{Photo, photo, photo_changed_at, read_photo, set_photo};
@@ -64,6 +69,7 @@ pub use record::status::{
 pub use residents::{
     NewResident, Resident, ResidentFilter, Sex, create_resident, list_residents, move_resident, resident, residents_at,
 };
+pub use sealed::{CONTACT_PHONE, RESIDENT_PHONE, STAFF_PHONE, SealedNumber};
 pub use shift_windows::shift_windows;
 pub use shifts::{
     NewShift, Shift, ShiftFilter, ShiftWindow, StaffOnDuty, add_shift, civil_window, current_shift, duty_hours,

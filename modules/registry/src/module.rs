@@ -3,6 +3,7 @@
 use songhe_kernel::http::Route;
 use songhe_kernel::identity::{Permission, Role};
 use songhe_kernel::schedules::Schedule;
+use songhe_kernel::vault::SealedColumn;
 use songhe_kernel::{Error, Manifest, Module, NewTimer, Result, Timer, Tx};
 
 use crate::record::search::index_slice;
@@ -10,12 +11,16 @@ use crate::{api, pages};
 
 pub const RESIDENTS_READ: &str = "residents.read";
 pub const RESIDENTS_WRITE: &str = "residents.write";
+/// To see telephone numbers of residents and their contacts in full, for a reason.
+pub const RESIDENTS_UNMASK: &str = "residents.unmask";
 pub const PLACES_READ: &str = "places.read";
 pub const PLACES_WRITE: &str = "places.write";
 pub const ROSTERS_READ: &str = "rosters.read";
 pub const ROSTERS_WRITE: &str = "rosters.write";
 pub const STAFF_READ: &str = "staff.read";
 pub const STAFF_WRITE: &str = "staff.write";
+/// To see telephone numbers of staff in full, for a reason.
+pub const STAFF_UNMASK: &str = "staff.unmask";
 
 const ADMINS: &[Role] = &[Role::SystemAdmin, Role::FacilityAdmin];
 /// Nurses write rosters: the nurse lead, who has no role of their own, does.
@@ -43,12 +48,14 @@ static MANIFEST: Manifest = Manifest {
     permissions: &[
         Permission { name: RESIDENTS_READ, roles: CARE },
         Permission { name: RESIDENTS_WRITE, roles: NURSES },
+        Permission { name: RESIDENTS_UNMASK, roles: NURSES },
         Permission { name: PLACES_READ, roles: HOUSE },
         Permission { name: PLACES_WRITE, roles: ADMINS },
         Permission { name: ROSTERS_READ, roles: HOUSE },
         Permission { name: ROSTERS_WRITE, roles: NURSES },
         Permission { name: STAFF_READ, roles: HOUSE },
         Permission { name: STAFF_WRITE, roles: ADMINS },
+        Permission { name: STAFF_UNMASK, roles: NURSES },
     ],
     events_in: &[],
     events_out: &[
@@ -59,6 +66,7 @@ static MANIFEST: Manifest = Manifest {
         "registry.resident.changed",
         "registry.resident.status_recorded",
         "registry.resident.status_withdrawn",
+        "registry.resident.document_changed",
         "registry.resident.photo_changed",
         "registry.consent.given",
         "registry.consent.revoked",
@@ -100,5 +108,9 @@ impl Module for Registry {
             tx.set_timer(NewTimer { key, module: "registry", kind: NAMES, facility: None, data, due_at })?;
         }
         Ok(())
+    }
+
+    fn sealed_columns(&self) -> &'static [SealedColumn] {
+        &crate::sealed::COLUMNS
     }
 }

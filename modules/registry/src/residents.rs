@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::Scope;
+use songhe_kernel::vault::Sealed;
 use songhe_kernel::{Error, FacilityId, Moment, NewEvent, Result, Text, UserId};
 
 use crate::check::{Check, MAX_NAME_CHARS};
@@ -15,6 +16,7 @@ use crate::places::{Place, PlaceKind, place, places_under, room_of};
 use crate::record::names::RULES;
 use crate::record::search::{found_by_name, index_name};
 use crate::schema::{place as place_table, resident};
+use crate::sealed::RESIDENT_PHONE;
 use crate::text_enum::text_enum;
 use crate::{PlaceId, ResidentId};
 
@@ -44,7 +46,8 @@ pub struct Resident {
     pub ability_level: Option<i16>,
     pub living_alone: bool,
     pub fall_risk_high: bool,
-    pub phone: Option<String>,
+    #[diesel(column_name = phone_sealed)]
+    pub phone: Option<Sealed>,
     pub created_at: Moment,
 }
 
@@ -105,6 +108,10 @@ pub fn create_resident(tx: &mut Tx<'_>, new: &NewResident, actor: Option<UserId>
     check.finish()?;
 
     let id = ResidentId(tx.next_id());
+    let phone = match phone {
+        Some(phone) => tx.seal_field(id.person(), &RESIDENT_PHONE, id.0, Some(phone))?,
+        None => None,
+    };
     diesel::insert_into(resident::table)
         .values((
             resident::id.eq(id),
@@ -116,7 +123,7 @@ pub fn create_resident(tx: &mut Tx<'_>, new: &NewResident, actor: Option<UserId>
             resident::ability_level.eq(new.ability_level),
             resident::living_alone.eq(new.living_alone),
             resident::fall_risk_high.eq(new.fall_risk_high),
-            resident::phone.eq(phone),
+            resident::phone_sealed.eq(phone),
             resident::created_at.eq(now),
             resident::name_rules.eq(RULES),
         ))
@@ -224,7 +231,7 @@ pub fn list_residents(db: &mut Db, filter: &ResidentFilter, limit: i64) -> Resul
 }
 
 /// Residents with the labels of their places, in the order of `ids`.
-fn residents_by_id(db: &mut Db, ids: &[ResidentId]) -> Result<Vec<(Resident, Option<String>)>> {
+pub(crate) fn residents_by_id(db: &mut Db, ids: &[ResidentId]) -> Result<Vec<(Resident, Option<String>)>> {
     let mut rows: Vec<(Resident, Option<String>)> = resident::table
         .left_join(place_table::table)
         .filter(resident::id.eq_any(ids))

@@ -38,6 +38,7 @@ diesel::table! {
         living_alone -> Bool,
         fall_risk_high -> Bool,
         phone -> Nullable<Text>,
+        phone_sealed -> Nullable<Binary>,
         created_at -> Timestamp,
         name_rules -> SmallInt,
     }
@@ -119,6 +120,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    resident_document (id) {
+        id -> BigInt,
+        kind -> Text,
+        number_sealed -> Binary,
+        changed_at -> Timestamp,
+        changed_by -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     resident_photo (resident_id) {
         resident_id -> BigInt,
         media_type -> Text,
@@ -135,6 +146,7 @@ diesel::table! {
         name -> Text,
         relation -> Text,
         phone -> Nullable<Text>,
+        phone_sealed -> Nullable<Binary>,
         user_id -> Nullable<BigInt>,
     }
 }
@@ -148,6 +160,7 @@ diesel::table! {
         job -> Text,
         active -> Bool,
         phone -> Nullable<Text>,
+        phone_sealed -> Nullable<Binary>,
     }
 }
 

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::Scope;
+use songhe_kernel::vault::Sealed;
 use songhe_kernel::{Error, FacilityId, KeptExt, Moment, NewEvent, Result, Text, UserId};
 
 use crate::check::Check;
 use crate::facilities::zone_of;
 use crate::schema::{shift, staff};
+use crate::sealed::SealedNumber;
 use crate::staff::{Duty, Job, Staff, staff_member};
 use crate::{ShiftId, StaffId};
 
@@ -55,7 +57,13 @@ pub struct StaffOnDuty {
     pub staff_id: StaffId,
     pub user_id: Option<UserId>,
     pub name: String,
-    pub phone: Option<String>,
+    pub phone: Option<Sealed>,
+}
+
+impl StaffOnDuty {
+    pub fn number(&self) -> Option<SealedNumber> {
+        SealedNumber::of_staff(self.staff_id, self.phone.clone())
+    }
 }
 
 /// The shift that runs at some time, whoever is on it.
@@ -217,7 +225,7 @@ fn on_duty_as(db: &mut Db, facility: FacilityId, duties: &[Duty], at: Moment) ->
         .filter(shift::starts_at.le(at).and(shift::ends_at.gt(at)))
         .filter(staff::active.eq(true))
         .order(staff::id)
-        .select((staff::id, staff::user_id, staff::name, staff::phone))
+        .select((staff::id, staff::user_id, staff::name, staff::phone_sealed))
         .kept(duties.len())
         .load(db)?)
 }

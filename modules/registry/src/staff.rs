@@ -9,12 +9,14 @@ use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::schema::app_user;
 use songhe_kernel::identity::{Role, Scope, find_user_id, holding};
+use songhe_kernel::vault::{Sealed, mask};
 use songhe_kernel::{Error, FacilityId, NewEvent, Result, Text, UserId};
 
 use crate::StaffId;
 use crate::check::{Check, MAX_NAME_CHARS};
 use crate::facilities::expect_facility;
 use crate::schema::staff;
+use crate::sealed::STAFF_PHONE;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -31,7 +33,7 @@ text_enum! {
 pub type Duty = Job;
 
 /// A member of a facility's staff.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = staff)]
 pub struct Staff {
     pub id: StaffId,
@@ -43,7 +45,8 @@ pub struct Staff {
     /// Whoever left keeps their past shifts and gets no new ones.
     pub active: bool,
     /// Where text messages and voice calls reach them.
-    pub phone: Option<String>,
+    #[diesel(column_name = phone_sealed)]
+    pub phone: Option<Sealed>,
 }
 
 /// A member of staff to be entered.
@@ -132,17 +135,24 @@ pub(crate) fn enter_staff(
     create_staff(tx, &NewStaff { user_id: Some(user), ..new.clone() }, actor)
 }
 
-/// Writes a member's phone number; `None` or blanks: none.
+/// Writes a member's phone number; `None` or blanks: none. The masked form of the present number leaves it as it is.
 ///
 /// # Errors
 /// `NotFound` when there is no such member; `Invalid` on `phone`.
 pub fn set_staff_phone(tx: &mut Tx<'_>, id: StaffId, phone: Option<&str>, actor: Option<UserId>) -> Result<()> {
+    let member = staff_member(tx.db(), id)?.ok_or(Error::NotFound)?;
+    let facility = member.facility_id;
+    if let (Some(given), Some(number)) = (phone.filter(|phone| phone.contains("**")), member.number()) {
+        let keys = tx.vault().keys(tx.db(), [&number.sealed])?;
+        if number.open(&keys).clear().is_some_and(|now| mask::phone(&now) == given.trim()) {
+            return Ok(());
+        }
+    }
     let mut check = Check::default();
     let phone = check.optional_phone("phone", phone);
-    let facility: Option<FacilityId> = staff::table.find(id).select(staff::facility_id).first(tx.db()).optional()?;
-    let facility = facility.ok_or(Error::NotFound)?;
     check.finish()?;
-    diesel::update(staff::table.find(id)).set(staff::phone.eq(phone)).execute(tx.db())?;
+    let sealed = tx.seal_field(id.person(), &STAFF_PHONE, id.0, phone)?;
+    diesel::update(staff::table.find(id)).set(staff::phone_sealed.eq(sealed)).execute(tx.db())?;
     tx.publish(NewEvent {
         kind: "registry.staff.phone_changed",
         version: 1,

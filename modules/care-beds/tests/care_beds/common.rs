@@ -11,6 +11,7 @@ use songhe_incidents::{IncidentId, Kind, Outcome, Report, report};
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, Scope, create_user, grant_role};
 use songhe_kernel::runtime::{self, Opened, Runtime};
+use songhe_kernel::vault::KeyRing;
 use songhe_kernel::{Clock, Database, FacilityId, ManualClock, Modules, Result, Tx, UserId};
 use songhe_registry::*;
 use songhe_testkit::{TestDb, eventually};
@@ -38,7 +39,8 @@ impl Street {
     pub async fn open(test: &TestDb) -> Self {
         // 16:00 in Shanghai, a Sunday.
         let clock = Arc::new(ManualClock::at("2026-11-22T08:00:00Z".parse().unwrap()));
-        let opened = runtime::open(&DatabaseSettings::new(test.url()), clock.clone()).await.unwrap();
+        let opened =
+            runtime::open(&DatabaseSettings::new(test.url()).with_keys(KeyRing::draw()), clock.clone()).await.unwrap();
         let db = opened.db.clone();
         let runtime = Runtime::start(&opened, Modules::new(vec![Arc::new(CareBeds)])).await.unwrap();
         let password = PasswordHash::make("correct-horse").unwrap();

@@ -16,6 +16,7 @@ use songhe_incidents::{IncidentId, Priority};
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
 use songhe_kernel::runtime::{self, Opened, Runtime};
+use songhe_kernel::vault::KeyRing;
 use songhe_kernel::{Database, FacilityId, ManualClock, Modules, Moment, Result, Tx, UserId};
 use songhe_registry::*;
 use songhe_testkit::TestDb;
@@ -54,7 +55,7 @@ pub fn devices_module() -> Devices {
 }
 
 async fn open(url: &str, clock: Arc<ManualClock>) -> (Opened, Database, Arc<Ingest>) {
-    let opened = runtime::open(&DatabaseSettings::new(url), clock).await.unwrap();
+    let opened = runtime::open(&DatabaseSettings::new(url).with_keys(KeyRing::draw()), clock).await.unwrap();
     let db = opened.db.clone();
     let ingest = Ingest::start(db.clone(), adapters());
     (opened, db, ingest)

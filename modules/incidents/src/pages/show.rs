@@ -6,14 +6,16 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use songhe_kernel::audit::AuditEntry;
 use songhe_kernel::http::{Access, Choice, Ctx, Refused, Route};
 use songhe_kernel::identity::Scope;
+use songhe_kernel::vault::{PersonKeys, Vault, mask};
 use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, Tx, UserId};
 use songhe_registry::{self as registry, Contact, Resident, ResidentStatus};
 
 use super::story_lines::{self, DeliveryLine, Line};
-use super::{ResidentModel, cause, detail_words};
+use super::{ResidentModel, cause, detail_words, resident_now};
 use crate::act::{self, Closing, FollowUp};
 use crate::climb;
 use crate::lists::{self, Filter, Names};
@@ -114,7 +116,9 @@ struct ContactModel {
     rank: i16,
     name: String,
     relation: String,
+    /// In full while the incident is open: to be called at once. Masked afterwards.
     phone: String,
+    full: bool,
 }
 
 #[derive(Serialize)]
@@ -200,32 +204,24 @@ struct Facts {
     messages: Vec<Delivery>,
     endpoints: HashMap<EndpointId, String>,
     names: Names,
-    resident: Option<Resident>,
-    /// Where they are now, as far as that is known: it silences nothing, and whoever goes there should know.
-    status: Option<ResidentStatus>,
+    resident: Option<(Resident, ResidentStatus)>,
     contacts: Vec<Contact>,
+    keys: PersonKeys,
     others: Vec<Row>,
 }
 
-fn read(db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope, now: Moment) -> Result<Facts> {
+fn read((vault, now): (&Vault, Moment), db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope) -> Result<Facts> {
     let row = lists::in_scope(db, id, scope)?;
     let facility = registry::facility(db, row.facility_id)?.ok_or(Error::NotFound)?;
     let entries = story::entries(db, id)?;
     let actors = entries.iter().map(|entry| entry.actor_id);
     let users = actors.chain([row.acknowledged_by, row.arrived_by, row.resolved_by]).collect::<Vec<_>>();
-    let resident = match row.resident_id {
-        Some(id) => registry::resident(db, id)?,
-        None => None,
-    };
-    let status = match row.resident_id {
-        Some(id) => Some(registry::status_on(db, id, now)?.status),
-        None => None,
-    };
     // Whoever may go there may also call the family.
     let contacts = match row.resident_id {
         Some(id) if may_act.contains(row.facility_id) => registry::contacts(db, id)?,
         _ => Vec::new(),
     };
+    let keys = vault.keys(db, contacts.iter().filter_map(|contact| contact.phone.as_ref()))?;
     let others = Filter {
         from: Some(row.raised_at.plus_seconds(-OTHERS_WITHIN_S)),
         ..Filter::within(Scope::Only(vec![row.facility_id]))
@@ -238,9 +234,9 @@ fn read(db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope, now: Moment
         messages: telling::messages(db, id)?,
         endpoints: story_lines::endpoint_names(db, row.facility_id)?,
         names: lists::names(db, users)?,
-        resident,
-        status: status.filter(|status| *status != ResidentStatus::Active),
+        resident: resident_now(db, row.resident_id, now)?,
         contacts,
+        keys,
         others: lists::list(db, &others, OTHERS + 1)?,
         row,
     })
@@ -254,11 +250,30 @@ async fn show(ctx: Ctx, status: StatusCode, form: Form, errors: Vec<FieldError>)
     let id: IncidentId = ctx.id("id")?;
     let scope = ctx.caller().facilities(INCIDENTS_READ).clone();
     let may_act = ctx.caller().facilities(INCIDENTS_ACT).clone();
-    let now = ctx.app().clock.now();
-    let facts = ctx.app().db.read(move |db| read(db, id, &scope, &may_act, now)).await?;
+    let (now, vault) = (ctx.app().clock.now(), ctx.app().db.vault());
+    let facts = ctx.app().db.read(move |db| read((&vault, now), db, id, &scope, &may_act)).await?;
+    note_numbers(&ctx, &facts).await?;
     let ctx = ctx.in_zone(facts.zone);
     let page = model(&ctx, facts, form, &errors)?;
     ctx.page_with(status, "incidents/show", &page)
+}
+
+/// An incident on hand is a reason of its own to see the family's numbers: nothing stands between a nurse and a call.
+/// That they were seen is written down; should that fail, they are shown all the same.
+async fn note_numbers(ctx: &Ctx, facts: &Facts) -> Result<()> {
+    let (row, about) = (&facts.row, facts.row.resident_id);
+    let (Some(resident), true) = (about, facts.contacts.iter().any(|contact| contact.phone.is_some())) else {
+        return Ok(());
+    };
+    if !row.status()?.is_open() {
+        return Ok(());
+    }
+    let entry = AuditEntry::new("residents.unmask", resident).at(row.facility_id).about(resident.0);
+    let entry = entry.after(json!({ "fields": ["contacts.phone"] })).because(row.id.to_string());
+    if let Err(error) = ctx.audit_read(entry).await {
+        tracing::error!(incident = %row.id, %error, "numbers are shown for a call, and that could not be written down");
+    }
+    Ok(())
 }
 
 fn model(ctx: &Ctx, facts: Facts, form: Form, errors: &[FieldError]) -> Result<Page> {
@@ -274,7 +289,7 @@ fn model(ctx: &Ctx, facts: Facts, form: Form, errors: &[FieldError]) -> Result<P
         story: story_lines::lines(ctx, facts.zone, row, &facts.entries, &facts.rungs, &facts.names)?,
         cause: cause_model(row),
         deliveries: story_lines::deliveries(ctx, &facts.rungs, &facts.messages, &facts.endpoints)?,
-        contacts: facts.contacts.iter().filter_map(contact).collect(),
+        contacts: facts.contacts.iter().filter_map(|one| contact(ctx, one, &facts.keys, status.is_open())).collect(),
         resolution: resolution(&facts)?,
         review: review_model(&facts)?,
         others: others(ctx, &facts),
@@ -306,11 +321,7 @@ fn incident(ctx: &Ctx, facts: &Facts) -> Result<IncidentModel> {
         delayed_s: row.delayed_s,
         unanswered,
         exhausted: unanswered && !waiting,
-        resident: facts.resident.as_ref().map(|resident| {
-            let mut model = ResidentModel::of(ctx, resident, today);
-            model.notes.splice(0..0, facts.status.map(|status| registry::status_words(ctx, status)));
-            model
-        }),
+        resident: facts.resident.as_ref().map(|(one, status)| ResidentModel::of(ctx, one, today).with(ctx, *status)),
         place_id: row.place_id.map(|id| id.to_string()),
         device: row.device_id.map(|id| Device {
             id: device_id(id),
@@ -370,12 +381,15 @@ fn steps(facts: &Facts) -> Vec<Step> {
         .into()
 }
 
-fn contact(contact: &Contact) -> Option<ContactModel> {
+fn contact(ctx: &Ctx, contact: &Contact, keys: &PersonKeys, open: bool) -> Option<ContactModel> {
+    let number = contact.number()?.open(keys);
+    let mask = if open { str::to_owned } else { mask::phone };
     Some(ContactModel {
+        full: open && number.instead().is_none(),
+        phone: number.masked(mask, |key| ctx.say(&Text::key(key))),
         rank: contact.rank,
         name: contact.name.clone(),
         relation: contact.relation.clone(),
-        phone: contact.phone.clone()?,
     })
 }
 

@@ -14,6 +14,7 @@ use songhe_kernel::http::Route;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
 use songhe_kernel::runtime::{self, Opened, Runtime};
 use songhe_kernel::schema::{effect, timer};
+use songhe_kernel::vault::KeyRing;
 use songhe_kernel::{
     Database, EffectId, FacilityId, Manifest, ManualClock, Module, Modules, Moment, Result, Timer, Tx, UserId,
 };
@@ -107,7 +108,8 @@ impl Home {
         // reqwest wants a TLS provider in the process, which the server installs at its start.
         drop(songhe_testkit::http::builder());
         let clock = Arc::new(ManualClock::at(START.parse().unwrap()));
-        let opened = runtime::open(&DatabaseSettings::new(test.url()), clock.clone()).await.unwrap();
+        let opened =
+            runtime::open(&DatabaseSettings::new(test.url()).with_keys(KeyRing::draw()), clock.clone()).await.unwrap();
         let db = opened.db.clone();
         let password = PasswordHash::make("correct-horse").unwrap();
         let people = db.write(move |tx| settle(tx, &password)).await.unwrap();

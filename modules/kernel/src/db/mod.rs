@@ -8,6 +8,7 @@ mod kept;
 mod like;
 mod migrate;
 mod pool;
+mod settings;
 mod tx;
 mod writer;
 
@@ -27,11 +28,13 @@ use crate::error::{Error, Result, Text};
 use crate::ids::IdMaker;
 use crate::servers::Outbox;
 use crate::time::SharedClock;
+use crate::vault::{self, Vault};
 
 pub use kept::{Fixed, Kept, KeptExt};
 pub use like::containing;
 pub use migrate::{Migrations, applied_versions, migrate, pending_versions, revert_all};
-pub(crate) use pool::{line_to, session_name};
+pub(crate) use pool::{line_to, session_name, write_connection};
+pub use settings::{DatabaseSettings, Kind};
 pub use tx::Tx;
 pub use writer::WriterStats;
 
@@ -101,38 +104,6 @@ macro_rules! tables_meet {
     )+};
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Sqlite,
-    Postgres,
-}
-
-/// How to reach the database and how much of it to use.
-#[derive(Debug, Clone)]
-pub struct DatabaseSettings {
-    /// `sqlite:path/to/file.db` or `postgres://user:password@host/name`.
-    pub url: String,
-    /// Connections that read (SQLite) or that read and write (PostgreSQL). Emergencies have three of their own.
-    pub connections: u32,
-}
-
-impl DatabaseSettings {
-    pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), connections: 6 }
-    }
-
-    pub fn kind(&self) -> Result<Kind> {
-        if self.url.starts_with("sqlite:") {
-            Ok(Kind::Sqlite)
-        } else if self.url.starts_with("postgres://") || self.url.starts_with("postgresql://") {
-            Ok(Kind::Postgres)
-        } else {
-            // The URL may carry a password: it is not repeated.
-            Err(Error::Internal("database.url must begin with sqlite: or postgres://".into()))
-        }
-    }
-}
-
 /// "Something changed": carries no data, the reader looks for itself.
 #[derive(Debug, Clone)]
 pub struct Signal {
@@ -171,6 +142,7 @@ pub(crate) struct Shared {
     /// See `events`: raised when a restored database restarted its transaction ids.
     pub(crate) epoch: AtomicI64,
     pub(crate) wakes: Wakes,
+    pub(crate) vault: Arc<Vault>,
     signals: broadcast::Sender<Signal>,
     versions: AtomicU64,
     /// To other servers; empty where there can be none.
@@ -187,6 +159,10 @@ impl Shared {
     }
 
     fn signal_here(&self, topic: Arc<str>) {
+        // A gap may have hidden it.
+        if topic.is_empty() || &*topic == vault::TOPIC {
+            self.vault.forget();
+        }
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
         // No receiver is no error: nobody has a page open.
         let _ = self.signals.send(Signal { topic, version });
@@ -243,10 +219,12 @@ impl Database {
             clock,
             epoch: AtomicI64::new(0),
             wakes: Wakes::default(),
+            vault: Arc::new(Vault::default()),
             signals,
             versions: AtomicU64::new(1),
             outbox: OnceLock::new(),
         });
+        shared.vault.give(settings.keys.clone(), settings.algorithm);
         let connections = settings.connections.max(1);
         let lanes = match kind {
             Kind::Sqlite => Lanes::Sqlite {
@@ -304,6 +282,11 @@ impl Database {
 
     pub fn clock(&self) -> &SharedClock {
         &self.inner.shared.clock
+    }
+
+    /// Opens sealed fields.
+    pub fn vault(&self) -> Arc<Vault> {
+        self.inner.shared.vault.clone()
     }
 
     pub fn wakes(&self) -> &Wakes {

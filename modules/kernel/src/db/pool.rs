@@ -40,9 +40,10 @@ pub(super) fn connect(url: &str, role: Role) -> Result<Db> {
         Some(path) => {
             let mut conn = SqliteConnection::establish(path.strip_prefix("//").unwrap_or(path))
                 .map_err(|error| Error::Internal(format!("SQLite file cannot be opened: {error}")))?;
+            // secure_delete: what is removed (a destroyed key, say) is overwritten where that costs no further page.
             conn.batch_execute(
                 "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
-                 PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;",
+                 PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864; PRAGMA secure_delete=FAST;",
             )?;
             match role {
                 Role::Read => conn.batch_execute("PRAGMA query_only=ON;")?,
@@ -63,6 +64,11 @@ pub(super) fn connect(url: &str, role: Role) -> Result<Db> {
             Ok(Db::Pg(conn))
         }
     }
+}
+
+/// A connection of its own, outside the pools and the writer.
+pub(crate) fn write_connection(url: &str) -> Result<Db> {
+    connect(url, Role::Write)
 }
 
 impl r2d2::ManageConnection for Manager {

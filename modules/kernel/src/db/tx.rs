@@ -12,6 +12,7 @@ use crate::events::{self, NewEvent};
 use crate::ids::EffectId;
 use crate::time::Moment;
 use crate::timers::{self, NewTimer};
+use crate::vault::Vault;
 
 /// What the rest of the process learns once the transaction has committed.
 #[derive(Debug, Default)]
@@ -77,6 +78,11 @@ impl<'a> Tx<'a> {
     /// The time at which this transaction happens: one value from its first statement to its last.
     pub fn now(&self) -> Moment {
         self.now
+    }
+
+    /// Opens and seals sensitive fields.
+    pub fn vault(&self) -> &'a Vault {
+        &self.shared.vault
     }
 
     pub fn next_id(&self) -> i64 {

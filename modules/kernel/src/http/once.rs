@@ -2,7 +2,7 @@
 //!
 //! The row is claimed first. On PostgreSQL a second request with the same key waits at the claim until the first one
 //! has committed, and then reads its outcome; if the first one failed, the claim is free again. On SQLite there is one
-//! writer.
+//! writer. Answers are sealed under a key of the month.
 
 use actix_web::http::header::HeaderName;
 use diesel::prelude::*;
@@ -15,16 +15,20 @@ use super::ctx::parse_form;
 use crate::db::{BothExt, Tx};
 use crate::error::{Error, Result, Text};
 use crate::identity::schema::idempotency;
+use crate::vault::{Field, Person, Sealed, Shape};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_KEY_CHARS: usize = 128;
+/// A kept answer may hold what nobody may read: a credential that is shown once.
+static ANSWER: Field = Field::new("idempotency.body", Shape::Text);
 
 /// A request's key, whose it is, and what it was sent with.
 pub(super) struct Key {
     /// User, method and path: one key sent to two resources is two requests.
     scope: String,
     key: String,
-    request_hash: String,
+    /// Of the body.
+    digest: [u8; 32],
 }
 
 impl Key {
@@ -43,7 +47,15 @@ impl Key {
             return Err(bad_key());
         }
         let scope = format!("{} {} {}", ctx.caller().user_id, ctx.route().method, request.path());
-        Ok(Some(Self { scope, key, request_hash: hex::encode(Sha256::digest(ctx.body())) }))
+        Ok(Some(Self { scope, key, digest: Sha256::digest(ctx.body()).into() }))
+    }
+}
+
+impl Key {
+    /// What a kept answer is bound to.
+    fn row(&self) -> i64 {
+        let digest = Sha256::digest(format!("{}\n{}", self.scope, self.key));
+        i64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
     }
 }
 
@@ -58,12 +70,14 @@ where
     F: Fn(&mut Tx<'_>) -> Result<T>,
 {
     let row = idempotency::table.find((&key.scope, &key.key));
-    let now = tx.now();
+    let (now, vault) = (tx.now(), tx.vault());
+    // Keyed: a short body, a telephone number, could be guessed from a plain hash.
+    let hashes = vault.fingerprints(&key.digest)?;
     let claimed = diesel::insert_into(idempotency::table)
         .values((
             idempotency::scope.eq(&key.scope),
             idempotency::key.eq(&key.key),
-            idempotency::request_hash.eq(&key.request_hash),
+            idempotency::request_hash.eq(hashes.first().map_or("", String::as_str)),
             idempotency::body.eq(""),
             idempotency::created_at.eq(now),
         ))
@@ -74,15 +88,21 @@ where
     if claimed == 0 {
         let (request_hash, body): (String, String) =
             row.select((idempotency::request_hash, idempotency::body)).first(tx.db())?;
-        if request_hash != key.request_hash {
+        // Releases before kept a plain hash, and the answer in clear.
+        if !hashes.contains(&request_hash) && request_hash != hex::encode(key.digest) {
             return Err(Error::conflict("error-idempotency-conflict"));
         }
         // Nothing is done this time, and so nothing is written down.
         tx.set_audited();
-        return Ok(serde_json::from_str(&body)?);
+        if !Sealed::is_text(&body) {
+            return Ok(serde_json::from_str(&body)?);
+        }
+        let kept = vault.open(tx.db(), &ANSWER, key.row(), &Sealed::from_text(&body)?)?.clear();
+        return Ok(serde_json::from_str(&kept.ok_or_else(|| Error::internal("a kept answer does not open"))?)?);
     }
     let outcome = work(tx)?;
     let body = serde_json::to_string(&outcome)?;
-    diesel::update(row).set(idempotency::body.eq(body)).execute(tx.db())?;
+    let sealed = tx.person_key(Person::system(now))?.seal(&ANSWER, key.row(), &body)?;
+    diesel::update(row).set(idempotency::body.eq(sealed.to_text())).execute(tx.db())?;
     Ok(outcome)
 }

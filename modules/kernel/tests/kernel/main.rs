@@ -5,3 +5,4 @@ mod http;
 mod identity;
 mod servers;
 mod support;
+mod vault;

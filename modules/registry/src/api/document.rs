@@ -21,8 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
             .doc(ApiDoc::new("A resident's identity document, masked").returns::<DocumentBody>()),
         Route::put("/api/v1/residents/{id}/document", write, put)
             .doc(ApiDoc::new("Enter an identity document").body::<NewDocument>().returns::<DocumentBody>()),
-        Route::delete("/api/v1/residents/{id}/document", write, remove)
-            .doc(ApiDoc::new("Remove an identity document")),
+        Route::delete("/api/v1/residents/{id}/document", write, remove).doc(ApiDoc::new("Remove an identity document")),
         Route::post("/api/v1/residents/{id}/document/unmask", Access::Permission(RESIDENTS_UNMASK), unmask).doc(
             ApiDoc::new("An identity document's number in full")
                 .description("Who asked, and why, is written down.")

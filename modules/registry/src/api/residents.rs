@@ -5,12 +5,14 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
-use songhe_kernel::{Error, FacilityId, Moment, Result};
+use songhe_kernel::vault::PersonKeys;
+use songhe_kernel::{Error, FacilityId, Moment, Result, UserId};
 
-use crate::module::{RESIDENTS_READ, RESIDENTS_WRITE};
+use crate::module::{RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE};
+use crate::sealed::{Show, note_unmasking, shown};
 use crate::{
     Contact, ContactId, NewContact, NewResident, PlaceId, Resident, ResidentFilter, ResidentId, Sex, add_contact,
-    contacts, create_resident, list_residents, move_resident, place, resident,
+    contacts, create_resident, find_residents, move_resident, place, resident,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -24,9 +26,15 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/api/v1/residents/{id}/move", Access::Permission(RESIDENTS_WRITE), go)
             .doc(ApiDoc::new("Move a resident").body::<Move>().returns::<ResidentBody>()),
         Route::get("/api/v1/residents/{id}/contacts", Access::Permission(RESIDENTS_READ), list_contacts)
-            .doc(ApiDoc::new("A resident's contacts, first told first").returns::<List<Contact>>()),
+            .doc(ApiDoc::new("A resident's contacts, first told first").returns::<List<ContactBody>>()),
         Route::post("/api/v1/residents/{id}/contacts", Access::Permission(RESIDENTS_WRITE), create_contact)
             .doc(ApiDoc::new("Add a contact").body::<NewContact>().creates::<ContactMade>()),
+        Route::post("/api/v1/residents/{id}/unmask", Access::Permission(RESIDENTS_UNMASK), unmask).doc(
+            ApiDoc::new("Telephone numbers in full")
+                .description("Of a resident and their contacts; who asked, and why, is written down.")
+                .body::<Unmask>()
+                .returns::<Numbers>(),
+        ),
     ]
 }
 
@@ -35,7 +43,8 @@ pub(super) fn routes() -> Vec<Route> {
 struct Query {
     /// Only this facility's.
     facility: Option<FacilityId>,
-    /// Part of the name, its pinyin or initials, or a card's number; the shortest match comes first.
+    /// Part of the name, its pinyin or initials, a card's number, or the last 4 or 6 or all of an identity document's or
+    /// telephone number; the shortest match comes first.
     #[serde(default)]
     q: String,
     /// How many at most.
@@ -61,13 +70,15 @@ struct ResidentBody {
     ability_level: Option<i16>,
     living_alone: bool,
     fall_risk_high: bool,
+    /// Masked, `138****5678`; `POST …/unmask` tells it in full.
     phone: Option<String>,
     created_at: Moment,
 }
 
 impl ResidentBody {
-    fn new(resident: Resident, place_label: Option<String>) -> Self {
+    fn new(ctx: &Ctx, resident: Resident, place_label: Option<String>, keys: &PersonKeys) -> Self {
         Self {
+            phone: shown(ctx, resident.number(), keys, Show::Masked),
             id: resident.id,
             facility_id: resident.facility_id,
             place_id: resident.place_id,
@@ -78,10 +89,47 @@ impl ResidentBody {
             ability_level: resident.ability_level,
             living_alone: resident.living_alone,
             fall_risk_high: resident.fall_risk_high,
-            phone: resident.phone,
             created_at: resident.created_at,
         }
     }
+}
+
+/// A relative, neighbour or volunteer.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Contact")]
+struct ContactBody {
+    id: ContactId,
+    resident_id: ResidentId,
+    /// 1 is told first.
+    rank: i16,
+    name: String,
+    /// 女儿, 邻居 …
+    relation: String,
+    /// Masked, `138****5678`.
+    phone: Option<String>,
+    /// Their account, if they have one.
+    user_id: Option<UserId>,
+}
+
+/// Why.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Unmask {
+    /// 2 to 200 characters; kept with who asked.
+    reason: String,
+}
+
+/// Numbers in full.
+#[derive(Serialize, JsonSchema)]
+struct Numbers {
+    phone: Option<String>,
+    contacts: Vec<NumberOf>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct NumberOf {
+    id: ContactId,
+    phone: Option<String>,
 }
 
 /// Where to.
@@ -105,8 +153,17 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
         name: query.q,
         after: query.after,
     };
-    let rows = ctx.app().db.read(move |db| list_residents(db, &filter, query.limit.rows())).await?;
-    let items = rows.into_iter().map(|(resident, label)| ResidentBody::new(resident, label)).collect();
+    let vault = ctx.app().db.vault();
+    let (rows, keys) = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let rows = find_residents(&vault, db, &filter, query.limit.rows())?;
+            let keys = vault.keys(db, rows.iter().filter_map(|(resident, _)| resident.phone.as_ref()))?;
+            Ok((rows, keys))
+        })
+        .await?;
+    let items = rows.into_iter().map(|(resident, label)| ResidentBody::new(&ctx, resident, label, &keys)).collect();
     ctx.json_ok(&List::part(items, query.limit, |resident: &ResidentBody| resident.id))
 }
 
@@ -133,8 +190,17 @@ async fn go(ctx: Ctx) -> Result<HttpResponse> {
 
 async fn list_contacts(ctx: Ctx) -> Result<HttpResponse> {
     let id = seen(&ctx, RESIDENTS_READ).await?.id;
-    let items = ctx.app().db.read(move |db| contacts(db, id)).await?;
-    ctx.json_ok(&List::whole(items))
+    let (rows, keys) = read_contacts(&ctx, id).await?;
+    let body = |contact: Contact| ContactBody {
+        phone: shown(&ctx, contact.number(), &keys, Show::Masked),
+        id: contact.id,
+        resident_id: contact.resident_id,
+        rank: contact.rank,
+        name: contact.name,
+        relation: contact.relation,
+        user_id: contact.user_id,
+    };
+    ctx.json_ok(&List::whole(rows.into_iter().map(body).collect()))
 }
 
 async fn create_contact(ctx: Ctx) -> Result<HttpResponse> {
@@ -153,7 +219,9 @@ async fn seen(ctx: &Ctx, permission: &str) -> Result<ResidentBody> {
 }
 
 async fn find(ctx: &Ctx, id: ResidentId) -> Result<ResidentBody> {
-    ctx.app()
+    let vault = ctx.app().db.vault();
+    let (resident, label, keys) = ctx
+        .app()
         .db
         .read(move |db| {
             let resident = resident(db, id)?.ok_or(Error::NotFound)?;
@@ -161,7 +229,40 @@ async fn find(ctx: &Ctx, id: ResidentId) -> Result<ResidentBody> {
                 Some(at) => place(db, at)?.map(|place| place.label),
                 None => None,
             };
-            Ok(ResidentBody::new(resident, label))
+            let keys = vault.keys(db, &resident.phone)?;
+            Ok((resident, label, keys))
+        })
+        .await?;
+    Ok(ResidentBody::new(ctx, resident, label, &keys))
+}
+
+async fn read_contacts(ctx: &Ctx, id: ResidentId) -> Result<(Vec<Contact>, PersonKeys)> {
+    let vault = ctx.app().db.vault();
+    ctx.app()
+        .db
+        .read(move |db| {
+            let rows = contacts(db, id)?;
+            let keys = vault.keys(db, rows.iter().filter_map(|contact| contact.phone.as_ref()))?;
+            Ok((rows, keys))
         })
         .await
+}
+
+async fn unmask(ctx: Ctx) -> Result<HttpResponse> {
+    let body: Unmask = ctx.json()?;
+    let id: ResidentId = ctx.id("id")?;
+    let found = ctx.app().db.read(move |db| resident(db, id)).await?.ok_or(Error::NotFound)?;
+    ctx.caller().expect_at(RESIDENTS_UNMASK, found.facility_id)?;
+    note_unmasking(&ctx, found.facility_id, id, &body.reason).await?;
+    let (rows, mut keys) = read_contacts(&ctx, id).await?;
+    let (number, vault) = (found.number(), ctx.app().db.vault());
+    let phone = found.phone;
+    keys.extend(ctx.app().db.read(move |db| vault.keys(db, &phone)).await?);
+    ctx.json_ok(&Numbers {
+        phone: shown(&ctx, number, &keys, Show::Full),
+        contacts: rows
+            .into_iter()
+            .map(|contact| NumberOf { phone: shown(&ctx, contact.number(), &keys, Show::Full), id: contact.id })
+            .collect(),
+    })
 }

@@ -6,9 +6,10 @@ use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, ApiDoc, Ctx, Limit, List, Route};
-use songhe_kernel::{Db, Error, FacilityId, Moment, Result, UserId};
+use songhe_kernel::{Db, Error, FacilityId, Result, UserId};
 
-use crate::module::{STAFF_READ, STAFF_WRITE};
+use crate::module::{STAFF_READ, STAFF_UNMASK, STAFF_WRITE};
+use crate::sealed::{Show, note_unmasking_of_staff, shown};
 use crate::staff::{enter_staff, usernames};
 use crate::{Job, NewStaff, Staff, StaffId, list_staff, set_staff_phone, staff_member};
 
@@ -23,6 +24,12 @@ pub(super) fn routes() -> Vec<Route> {
                 .description("Text messages and voice calls of escalation ladders go there; `null` removes it.")
                 .body::<PhoneBody>()
                 .returns::<StaffBody>(),
+        ),
+        Route::post("/api/v1/staff/{id}/unmask", Access::Permission(STAFF_UNMASK), unmask).doc(
+            ApiDoc::new("A member's telephone number in full")
+                .description("Who asked, and why, is written down.")
+                .body::<Unmask>()
+                .returns::<Number>(),
         ),
     ]
 }
@@ -59,56 +66,72 @@ struct NewStaffBody {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Staff")]
 struct StaffBody {
-    #[serde(flatten)]
-    member: Staff,
+    id: StaffId,
+    facility_id: FacilityId,
+    /// The account they sign in with; without one they can be on a roster, but nothing reaches them here.
+    user_id: Option<UserId>,
+    name: String,
+    job: Job,
+    /// Whoever left keeps their past shifts and gets no new ones.
+    active: bool,
+    /// Where text messages and voice calls reach them; masked, `138****5678`.
+    phone: Option<String>,
     /// The account's name; `null`: they have none.
     username: Option<String>,
     /// Whether a shift of theirs runs now.
     on_duty: bool,
 }
 
-fn bodies(db: &mut Db, rows: Vec<Staff>, now: Moment) -> Result<Vec<StaffBody>> {
-    let ids: Vec<StaffId> = rows.iter().map(|member| member.id).collect();
-    let present: HashSet<StaffId> = crate::shifts::present(db, &ids, now)?.into_iter().collect();
-    let mut accounts: HashMap<StaffId, String> = usernames(db, &ids)?;
+async fn bodies(
+    ctx: &Ctx,
+    rows: impl FnOnce(&mut Db) -> Result<Vec<Staff>> + Send + 'static,
+) -> Result<Vec<StaffBody>> {
+    let (now, vault) = (ctx.app().clock.now(), ctx.app().db.vault());
+    let (rows, present, mut accounts, keys) = ctx
+        .app()
+        .db
+        .read(move |db| {
+            let rows = rows(db)?;
+            let ids: Vec<StaffId> = rows.iter().map(|member| member.id).collect();
+            let present: HashSet<StaffId> = crate::shifts::present(db, &ids, now)?.into_iter().collect();
+            let accounts: HashMap<StaffId, String> = usernames(db, &ids)?;
+            let keys = vault.keys(db, rows.iter().filter_map(|member| member.phone.as_ref()))?;
+            Ok((rows, present, accounts, keys))
+        })
+        .await?;
     let body = |member: Staff| StaffBody {
         username: accounts.remove(&member.id),
         on_duty: present.contains(&member.id),
-        member,
+        phone: shown(ctx, member.number(), &keys, Show::Masked),
+        id: member.id,
+        facility_id: member.facility_id,
+        user_id: member.user_id,
+        name: member.name,
+        job: member.job,
+        active: member.active,
     };
     Ok(rows.into_iter().map(body).collect())
+}
+
+async fn one(ctx: &Ctx, id: StaffId) -> Result<StaffBody> {
+    let found = bodies(ctx, move |db| Ok(vec![staff_member(db, id)?.ok_or(Error::NotFound)?])).await?;
+    found.into_iter().next().ok_or(Error::NotFound)
 }
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
     let scope = ctx.caller().narrowed(STAFF_READ, query.facility)?;
-    let now = ctx.app().clock.now();
-    let rows = ctx
-        .app()
-        .db
-        .read(move |db| {
-            let rows = list_staff(db, &scope, query.after, query.limit.rows())?;
-            bodies(db, rows, now)
-        })
-        .await?;
-    ctx.json_ok(&List::part(rows, query.limit, |body| body.member.id))
+    let rows = bodies(&ctx, move |db| list_staff(db, &scope, query.after, query.limit.rows())).await?;
+    ctx.json_ok(&List::part(rows, query.limit, |body| body.id))
 }
 
 async fn create(ctx: Ctx) -> Result<HttpResponse> {
     let NewStaffBody { facility_id, name, job, user_id, username } = ctx.json()?;
     ctx.caller().expect_at(STAFF_WRITE, facility_id)?;
-    let (actor, now) = (Some(ctx.caller().user_id), ctx.app().clock.now());
+    let actor = Some(ctx.caller().user_id);
     let new = NewStaff { facility_id, user_id, name, job };
     let id = ctx.once(move |tx| enter_staff(tx, &new, username.as_deref(), actor)).await?;
-    let made = ctx
-        .app()
-        .db
-        .read(move |db| {
-            let member = staff_member(db, id)?.ok_or(Error::NotFound)?;
-            bodies(db, vec![member], now)
-        })
-        .await?;
-    ctx.created(&made.into_iter().next().ok_or(Error::NotFound)?)
+    ctx.created(&one(&ctx, id).await?)
 }
 
 /// A phone number.
@@ -122,20 +145,42 @@ struct PhoneBody {
 async fn set_phone(ctx: Ctx) -> Result<HttpResponse> {
     let (id, body): (StaffId, PhoneBody) = (ctx.id("id")?, ctx.json()?);
     let (scope, actor) = (ctx.caller().facilities(STAFF_WRITE).clone(), Some(ctx.caller().user_id));
-    let now = ctx.app().clock.now();
     ctx.once(move |tx| {
         let member = staff_member(tx.db(), id)?.filter(|member| scope.contains(member.facility_id));
         member.ok_or(Error::NotFound)?;
         set_staff_phone(tx, id, body.phone.as_deref(), actor)
     })
     .await?;
-    let made = ctx
+    ctx.json_ok(&one(&ctx, id).await?)
+}
+
+/// Why.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Unmask {
+    /// 2 to 200 characters; kept with who asked.
+    reason: String,
+}
+
+/// A number in full.
+#[derive(Serialize, JsonSchema)]
+struct Number {
+    phone: Option<String>,
+}
+
+async fn unmask(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, body): (StaffId, Unmask) = (ctx.id("id")?, ctx.json()?);
+    let vault = ctx.app().db.vault();
+    let (member, keys) = ctx
         .app()
         .db
         .read(move |db| {
             let member = staff_member(db, id)?.ok_or(Error::NotFound)?;
-            bodies(db, vec![member], now)
+            let keys = vault.keys(db, &member.phone)?;
+            Ok((member, keys))
         })
         .await?;
-    ctx.json_ok(&made.into_iter().next().ok_or(Error::NotFound)?)
+    ctx.caller().expect_at(STAFF_UNMASK, member.facility_id)?;
+    note_unmasking_of_staff(&ctx, member.facility_id, id, &body.reason).await?;
+    ctx.json_ok(&Number { phone: shown(&ctx, member.number(), &keys, Show::Full) })
 }

@@ -30,6 +30,7 @@ struct Form {
     name: String,
     relation: String,
     phone: String,
+    remove_phone: String,
 }
 
 #[derive(Serialize)]
@@ -57,7 +58,7 @@ async fn found(ctx: &Ctx, id: ResidentId) -> Result<(String, Contact)> {
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let id = seen(&ctx, RESIDENTS_WRITE).await?;
     let (_, contact) = found(&ctx, id).await?;
-    let form = Form { name: contact.name, relation: contact.relation, phone: contact.phone.unwrap_or_default() };
+    let form = Form { name: contact.name, relation: contact.relation, ..Form::default() };
     render(&ctx, id, form, &[]).await
 }
 
@@ -76,7 +77,12 @@ async fn change(ctx: Ctx) -> Result<HttpResponse> {
     let form: Form = ctx.form()?;
     let contact: ContactId = ctx.id("contact")?;
     let (id, actor) = (seen(&ctx, RESIDENTS_WRITE).await?, Some(ctx.caller().user_id));
-    let edit = ContactEdit { name: form.name.clone(), relation: form.relation.clone(), phone: given(&form.phone) };
+    let edit = ContactEdit {
+        name: form.name.clone(),
+        relation: form.relation.clone(),
+        phone: given(&form.phone),
+        remove_phone: !form.remove_phone.is_empty(),
+    };
     match refused(ctx.once(move |tx| edit_contact(tx, id, contact, &edit, actor)).await)? {
         Ok(()) => ctx.redirect(&format!("/residents/{id}")),
         Err(errors) => render(&ctx, id, form, &errors).await,

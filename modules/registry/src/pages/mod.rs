@@ -2,6 +2,7 @@
 //! comment is the contract of the model here. Forms answer 303, or 422 with what was typed.
 
 mod contacts;
+mod document;
 mod form;
 mod place;
 mod places;
@@ -26,6 +27,7 @@ const PAGE_ROWS: i64 = 50;
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = residents::routes();
     routes.extend(record::routes());
+    routes.extend(document::routes());
     routes.extend(record_edit::routes());
     routes.extend(contacts::routes());
     routes.extend(places::routes());

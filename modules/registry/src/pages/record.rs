@@ -7,7 +7,7 @@ use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, refused};
-use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, UserId};
+use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text};
 
 use super::form::{Reader, given};
 use super::record_edit::name_of;
@@ -128,15 +128,14 @@ struct Facts {
 
 fn read(db: &mut Db, id: ResidentId, at: Moment) -> Result<Facts> {
     let person = resident(db, id)?.ok_or(Error::NotFound)?;
-    let named = |db: &mut Db, user: Option<UserId>| name_of(db, user);
     let mut facts = Vec::new();
     for fact in status_history(db, id)? {
-        let by = named(db, fact.recorded_by)?;
+        let by = name_of(db, fact.recorded_by)?;
         facts.push((fact, by));
     }
     let mut consents = Vec::new();
     for consent in consent_history(db, id)? {
-        let by = named(db, consent.recorded_by)?;
+        let by = name_of(db, consent.recorded_by)?;
         consents.push((consent, by));
     }
     Ok(Facts {

@@ -1,8 +1,12 @@
 //! The words for what a record says in codes.
 
+use serde::Serialize;
 use serde_json::Value;
-use songhe_kernel::Text;
 use songhe_kernel::http::{Choice, Ctx};
+use songhe_kernel::{Result, Text};
+
+use super::status_words;
+use crate::{RecordFields, ResidentStatus};
 
 /// Codes with the Fluent keys of their words.
 pub(super) type Words = &'static [(&'static str, &'static str)];
@@ -100,6 +104,13 @@ pub(super) const CONSENTS: Words = &[
     ("data_sharing", "record-consent-data_sharing"),
 ];
 pub(super) const CONSENT_BY: Words = &[("self", "record-by-self"), ("guardian", "record-by-guardian")];
+pub(super) const DOCUMENTS: Words = &[
+    ("id_card", "record-document-id_card"),
+    ("hmt_permit", "record-document-hmt_permit"),
+    ("permanent_residence", "record-document-permanent_residence"),
+    ("passport", "record-document-passport"),
+    ("other", "record-document-other"),
+];
 const YES_NO: Words = &[("false", "record-no"), ("true", "record-yes")];
 
 pub(super) fn choices(ctx: &Ctx, words: Words) -> Vec<Choice> {
@@ -149,5 +160,32 @@ pub(super) fn value_words(ctx: &Ctx, words: Words, value: &Value) -> String {
         }
         Value::String(code) => word(ctx, words, code),
         other => word(ctx, words, &other.to_string()),
+    }
+}
+
+/// A filled field of the record.
+#[derive(Serialize)]
+pub(super) struct Fact {
+    label: String,
+    text: String,
+}
+
+/// What the record says, in words, without what the page shows anyway.
+pub(super) fn record_facts(ctx: &Ctx, fields: &RecordFields) -> Result<Vec<Fact>> {
+    let shown = ["name", "sex", "birth_date", "ability_level", "fall_risk_high"];
+    let all = serde_json::to_value(fields)?;
+    let filled = |value: &Value| !value.is_null() && value.as_array().is_none_or(|codes| !codes.is_empty());
+    let of = |(name, label, words): &(&str, &'static str, Words)| {
+        let value = all.get(*name).filter(|value| filled(value) && !shown.contains(name))?;
+        Some(Fact { label: ctx.say(&Text::key(label)), text: value_words(ctx, words, value) })
+    };
+    Ok(FIELDS.iter().filter_map(of).collect())
+}
+
+/// The words for a status that says more than that somebody is there.
+pub(super) fn unless_present(ctx: &Ctx, status: Option<ResidentStatus>) -> String {
+    match status {
+        None | Some(ResidentStatus::Active) => String::new(),
+        Some(status) => status_words(ctx, status),
     }
 }

@@ -5,19 +5,19 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, cursor, cut, refused, url};
 use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, Result, Text};
 
 use super::form::{Reader, given};
 use super::place::{PanelModels, panel_models};
-use super::record_words::{FIELDS, Words, value_words};
-use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu, status_words};
-use crate::module::{RESIDENTS_READ, RESIDENTS_WRITE};
+use super::record_words::{Fact, record_facts, unless_present};
+use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
+use crate::module::{RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE};
 use crate::panels::PanelSubject;
+use crate::sealed::{Show, note_unmasking, shown};
 use crate::{
-    Contact, Facility, NewContact, NewResident, PlaceId, PlaceKind, RecordFields, Resident, ResidentFilter, ResidentId,
-    ResidentStatus, Sex, add_contact, contacts, create_resident, facility, list_residents, move_resident,
+    Contact, ContactId, Facility, NewContact, NewResident, PlaceId, PlaceKind, Resident, ResidentFilter, ResidentId,
+    ResidentStatus, Sex, add_contact, contacts, create_resident, facility, find_residents, move_resident,
     photo_changed_at, place, places_in, record, resident, status_on, statuses_on,
 };
 
@@ -30,6 +30,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/residents/{id}", read, show),
         Route::post("/residents/{id}/move", write, go),
         Route::post("/residents/{id}/contacts", write, create_contact),
+        Route::post("/residents/{id}/unmask", Access::Permission(RESIDENTS_UNMASK), unmask),
     ]
 }
 
@@ -75,14 +76,6 @@ fn notes(ctx: &Ctx, resident: &Resident) -> Vec<String> {
     keys.into_iter().flatten().map(|key| ctx.say(&Text::key(key))).collect()
 }
 
-/// The words for a status that says more than that somebody is there.
-fn unless_present(ctx: &Ctx, status: Option<ResidentStatus>) -> String {
-    match status {
-        None | Some(ResidentStatus::Active) => String::new(),
-        Some(status) => status_words(ctx, status),
-    }
-}
-
 fn age(resident: &Resident, facility: &Facility, now: Moment) -> Result<Option<u32>> {
     Ok(resident.age_on(now.day_in(facility.tz()?)))
 }
@@ -105,8 +98,9 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
         after: cursor(&query.after)?,
     };
     let now = ctx.app().clock.now();
+    let vault = ctx.app().db.vault();
     let read = move |db: &mut Db| {
-        let rows = list_residents(db, &filter, PAGE_ROWS + 1)?;
+        let rows = find_residents(&vault, db, &filter, PAGE_ROWS + 1)?;
         let ids: Vec<ResidentId> = rows.iter().map(|(resident, _)| resident.id).collect();
         Ok((rows, statuses_on(db, &ids, now)?))
     };
@@ -293,6 +287,7 @@ const PAGE_FIELDS: Fields = &[
     ("name", "registry-name"),
     ("relation", "registry-relation"),
     ("phone", "registry-phone"),
+    ("reason", "vault-reason"),
 ];
 
 #[derive(Serialize)]
@@ -314,30 +309,40 @@ struct Details {
     facts: Vec<Fact>,
 }
 
-/// A filled field of the record.
 #[derive(Serialize)]
-struct Fact {
-    label: String,
-    text: String,
+struct ContactRow {
+    id: ContactId,
+    rank: i16,
+    name: String,
+    relation: String,
+    phone: Option<String>,
+    /// It can be called.
+    full: bool,
 }
 
-/// What the record says, in words, without what the page shows anyway.
-fn record_facts(ctx: &Ctx, fields: &RecordFields) -> Result<Vec<Fact>> {
-    let shown = ["name", "sex", "birth_date", "ability_level", "fall_risk_high"];
-    let all = serde_json::to_value(fields)?;
-    let filled = |value: &Value| !value.is_null() && value.as_array().is_none_or(|codes| !codes.is_empty());
-    let of = |(name, label, words): &(&str, &'static str, Words)| {
-        let value = all.get(*name).filter(|value| filled(value) && !shown.contains(name))?;
-        Some(Fact { label: ctx.say(&Text::key(label)), text: value_words(ctx, words, value) })
-    };
-    Ok(FIELDS.iter().filter_map(of).collect())
+/// What of a resident's page was typed, and how much of numbers it shows.
+struct Around {
+    contact: ContactForm,
+    reason: String,
+    show: Show,
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self { contact: ContactForm::default(), reason: String::new(), show: Show::Masked }
+    }
 }
 
 #[derive(Serialize)]
 struct ResidentPage {
     resident: Details,
-    contacts: Vec<Contact>,
+    contacts: Vec<ContactRow>,
     can_edit: bool,
+    /// Numbers are masked, and the reader may see them in full for a reason.
+    can_unmask: bool,
+    /// Numbers stand here in full, this once.
+    full: bool,
+    reason: String,
     places: Vec<Choice>,
     contact: ContactForm,
     #[serde(flatten)]
@@ -356,13 +361,14 @@ async fn seen(ctx: &Ctx, permission: &str) -> Result<Resident> {
 
 async fn show(ctx: Ctx) -> Result<HttpResponse> {
     let resident = seen(&ctx, RESIDENTS_READ).await?;
-    render(&ctx, resident, ContactForm::default(), &[]).await
+    render(&ctx, resident, Around::default(), &[]).await
 }
 
-async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[FieldError]) -> Result<HttpResponse> {
+async fn render(ctx: &Ctx, resident: Resident, around: Around, errors: &[FieldError]) -> Result<HttpResponse> {
     let (id, facility_id, place_id) = (resident.id, resident.facility_id, resident.place_id);
-    let now = ctx.app().clock.now();
-    let (home, label, contacts, known) = ctx
+    let (number, vault, show) = (resident.number(), ctx.app().db.vault(), around.show);
+    let (phone, now) = (resident.phone.clone(), ctx.app().clock.now());
+    let (home, label, contacts, keys, known) = ctx
         .app()
         .db
         .read(move |db| {
@@ -371,16 +377,31 @@ async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[F
                 Some(at) => place(db, at)?.map(|place| place.label),
                 None => None,
             };
+            let contacts = contacts(db, id)?;
+            let keys = vault.keys(db, contacts.iter().filter_map(|contact| contact.phone.as_ref()).chain(&phone))?;
             let known = (record(db, id)?, status_on(db, id, now)?, photo_changed_at(db, id)?);
-            Ok((home, label, contacts(db, id)?, known))
+            Ok((home, label, contacts, keys, known))
         })
         .await?;
     let can_edit = ctx.caller().facilities(RESIDENTS_WRITE).contains(facility_id);
+    let may_unmask = ctx.caller().facilities(RESIDENTS_UNMASK).contains(facility_id);
+    let has_numbers = number.is_some() || contacts.iter().any(|contact| contact.phone.is_some());
+    let contact_row = |contact: Contact| ContactRow {
+        phone: shown(ctx, contact.number(), &keys, show),
+        full: show == Show::Full,
+        id: contact.id,
+        rank: contact.rank,
+        name: contact.name,
+        relation: contact.relation,
+    };
     let page = ResidentPage {
-        contacts,
+        contacts: contacts.into_iter().map(contact_row).collect(),
+        can_unmask: may_unmask && has_numbers && show == Show::Masked,
+        full: show == Show::Full,
+        reason: around.reason,
         can_edit,
         places: if can_edit { free_places(ctx, facility_id, place_id).await? } else { Vec::new() },
-        contact,
+        contact: around.contact,
         panels: panel_models(ctx, facility_id, PanelSubject::Resident(id)).await?,
         refused: Refused::new(ctx, PAGE_FIELDS, errors),
         resident: Details {
@@ -393,7 +414,7 @@ async fn render(ctx: &Ctx, resident: Resident, contact: ContactForm, errors: &[F
             name: resident.name,
             sex: resident.sex,
             born: resident.birth_date.map(|day| day.to_string()),
-            phone: resident.phone,
+            phone: shown(ctx, number, &keys, show),
             place: label.unwrap_or_default(),
             place_id,
             since: resident.created_at,
@@ -421,7 +442,7 @@ async fn go(ctx: Ctx) -> Result<HttpResponse> {
     };
     match refused(outcome)? {
         Ok(()) => ctx.redirect(&format!("/residents/{id}")),
-        Err(errors) => render(&ctx, resident, ContactForm::default(), &errors).await,
+        Err(errors) => render(&ctx, resident, Around::default(), &errors).await,
     }
 }
 
@@ -439,6 +460,21 @@ async fn create_contact(ctx: Ctx) -> Result<HttpResponse> {
     let outcome = ctx.once(move |tx| add_contact(tx, id, &new, actor)).await;
     match refused(outcome)? {
         Ok(_) => ctx.redirect(&format!("/residents/{id}")),
-        Err(errors) => render(&ctx, resident, form, &errors).await,
+        Err(errors) => render(&ctx, resident, Around { contact: form, ..Around::default() }, &errors).await,
+    }
+}
+
+/// Shows the page once with numbers in full. No redirect: what is loaded again is asked for again.
+async fn unmask(ctx: Ctx) -> Result<HttpResponse> {
+    #[derive(Deserialize)]
+    struct Form {
+        #[serde(default)]
+        reason: String,
+    }
+    let form: Form = ctx.form()?;
+    let resident = seen(&ctx, RESIDENTS_UNMASK).await?;
+    match refused(note_unmasking(&ctx, resident.facility_id, resident.id, &form.reason).await)? {
+        Ok(()) => render(&ctx, resident, Around { show: Show::Full, ..Around::default() }, &[]).await,
+        Err(errors) => render(&ctx, resident, Around { reason: form.reason, ..Around::default() }, &errors).await,
     }
 }

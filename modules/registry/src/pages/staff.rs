@@ -11,7 +11,8 @@ use songhe_kernel::{Error, FacilityId, FieldError, Result, Text};
 use super::form::{Reader, given};
 use super::rosters::job_key;
 use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
-use crate::module::{STAFF_READ, STAFF_WRITE};
+use crate::module::{STAFF_READ, STAFF_UNMASK, STAFF_WRITE};
+use crate::sealed::{Show, note_unmasking_of_staff, shown};
 use crate::staff::{enter_staff, usernames};
 use crate::{Job, NewStaff, StaffId, list_staff, set_staff_phone, staff_member};
 
@@ -21,6 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/staff", Access::Permission(STAFF_READ), list).menu(entry),
         Route::post("/staff", Access::Permission(STAFF_WRITE), create),
         Route::post("/staff/{id}/phone", Access::Permission(STAFF_WRITE), set_phone),
+        Route::post("/staff/{id}/unmask", Access::Permission(STAFF_UNMASK), unmask),
     ]
 }
 
@@ -47,6 +49,7 @@ impl StaffForm {
         ("job", "registry-job"),
         ("username", "kernel-username"),
         ("phone", "registry-phone"),
+        ("reason", "vault-reason"),
     ];
 }
 
@@ -55,7 +58,11 @@ struct Row {
     id: StaffId,
     name: String,
     username: Option<String>,
+    /// Masked, unless `full`.
     phone: String,
+    /// The number stands here in full, this once.
+    full: bool,
+    can_unmask: bool,
     /// The reader may write the number here.
     editable: bool,
     job: Job,
@@ -81,29 +88,39 @@ struct StaffPage<'a> {
 
 async fn list(ctx: Ctx) -> Result<HttpResponse> {
     let query: Query = ctx.query()?;
-    render(&ctx, query, &StaffForm::default(), &[]).await
+    render(&ctx, query, &StaffForm::default(), &[], None).await
 }
 
-async fn render(ctx: &Ctx, query: Query, form: &StaffForm, errors: &[FieldError]) -> Result<HttpResponse> {
+/// `full`: whose number is shown in full.
+async fn render(
+    ctx: &Ctx,
+    query: Query,
+    form: &StaffForm,
+    errors: &[FieldError],
+    full: Option<StaffId>,
+) -> Result<HttpResponse> {
     let facilities = facilities_of(ctx, STAFF_READ).await?;
     let names: HashMap<FacilityId, String> =
         facilities.iter().map(|facility| (facility.id, facility.name.clone())).collect();
     let scope = looked_at(ctx, STAFF_READ, &query.facility)?;
     let (after, now) = (cursor(&query.after)?, ctx.app().clock.now());
-    let (mut rows, accounts, present) = ctx
+    let vault = ctx.app().db.vault();
+    let (mut rows, accounts, present, keys) = ctx
         .app()
         .db
         .read(move |db| {
             let rows = list_staff(db, &scope, after, PAGE_ROWS + 1)?;
             let ids: Vec<StaffId> = rows.iter().map(|member| member.id).collect();
             let present: HashSet<StaffId> = crate::shifts::present(db, &ids, now)?.into_iter().collect();
-            Ok((rows, usernames(db, &ids)?, present))
+            let keys = vault.keys(db, rows.iter().filter_map(|member| member.phone.as_ref()))?;
+            Ok((rows, usernames(db, &ids)?, present, keys))
         })
         .await?;
     let more = cut(&mut rows, PAGE_ROWS);
     let at = |after: &str| url("/staff", &[("facility", &query.facility), ("after", after)]);
     let next_url = rows.last().filter(|_| more).map(|member| at(&member.id.to_string()));
     let writable = ctx.caller().facilities(STAFF_WRITE).clone();
+    let unmaskable = ctx.caller().facilities(STAFF_UNMASK).clone();
     let job = |job: &Job| Choice::new(job, ctx.say(&Text::key(job_key(*job))));
     let page = StaffPage {
         items: rows
@@ -112,7 +129,17 @@ async fn render(ctx: &Ctx, query: Query, form: &StaffForm, errors: &[FieldError]
                 username: accounts.get(&member.id).cloned(),
                 facility: names.get(&member.facility_id).cloned().unwrap_or_default(),
                 on_call_now: present.contains(&member.id),
-                phone: member.phone.unwrap_or_default(),
+                full: full == Some(member.id),
+                can_unmask: full != Some(member.id)
+                    && member.phone.is_some()
+                    && unmaskable.contains(member.facility_id),
+                phone: shown(
+                    ctx,
+                    member.number(),
+                    &keys,
+                    if full == Some(member.id) { Show::Full } else { Show::Masked },
+                )
+                .unwrap_or_default(),
                 editable: writable.contains(member.facility_id),
                 id: member.id,
                 name: member.name,
@@ -154,7 +181,7 @@ async fn create(ctx: Ctx) -> Result<HttpResponse> {
             for error in errors.iter_mut().filter(|error| error.field == "user_id") {
                 error.field = "username";
             }
-            render(&ctx, Query::default(), &form, &errors).await
+            render(&ctx, Query::default(), &form, &errors, None).await
         }
     }
 }
@@ -178,6 +205,27 @@ async fn set_phone(ctx: Ctx) -> Result<HttpResponse> {
         .await;
     match refused(outcome)? {
         Ok(facility) => ctx.redirect(&url("/staff", &[("facility", &facility.to_string())])),
-        Err(errors) => render(&ctx, Query::default(), &StaffForm::default(), &errors).await,
+        Err(errors) => render(&ctx, Query::default(), &StaffForm::default(), &errors, None).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Unmask {
+    #[serde(default)]
+    reason: String,
+    /// Where the list stood.
+    #[serde(default)]
+    facility: String,
+}
+
+/// Shows the list once with that member's number in full.
+async fn unmask(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, form): (StaffId, Unmask) = (ctx.id("id")?, ctx.form()?);
+    let found = ctx.app().db.read(move |db| staff_member(db, id)).await?.ok_or(Error::NotFound)?;
+    ctx.caller().expect_at(STAFF_UNMASK, found.facility_id)?;
+    let query = Query { facility: form.facility, ..Query::default() };
+    match refused(note_unmasking_of_staff(&ctx, found.facility_id, id, &form.reason).await)? {
+        Ok(()) => render(&ctx, query, &StaffForm::default(), &[], Some(id)).await,
+        Err(errors) => render(&ctx, query, &StaffForm::default(), &errors, None).await,
     }
 }

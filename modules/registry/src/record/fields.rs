@@ -13,6 +13,7 @@ use songhe_kernel::{Error, Moment, Result, Text, UserId};
 use super::codes::{
     Allergen, Diet, DietTexture, Disability, DisabilityKind, IncomeClass, LivingSituation, joined, sorted, split,
 };
+use super::document::against_document;
 use super::identity_number::{is_region, normalised};
 use super::search::index_again;
 use crate::ResidentId;
@@ -156,6 +157,10 @@ pub fn edit_record(tx: &mut Tx<'_>, id: ResidentId, edit: &RecordEdit, actor: Op
     let person = resident(tx.db(), id)?.ok_or(Error::NotFound)?;
     let now = record(tx.db(), id)?;
     let fields = checked(tx, &person, &edit.fields)?;
+    let wrong = against_document(tx, &person, fields.birth_date, fields.sex)?;
+    if !wrong.is_empty() {
+        return Err(Error::Invalid(wrong));
+    }
     if fields == now.fields {
         return Ok(now.version);
     }

@@ -2,13 +2,14 @@
 //!
 //! - decides (pure): `identity_number.rs`, `picture.rs`, `names.rs`, `codes.rs`
 //! - stores: `fields.rs` (edited in one form, with a version), `status.rs` and `consents.rs` (dated, nothing is erased),
-//!   `cards.rs`, `photo.rs`, `search.rs`
+//!   `document.rs` (sealed), `cards.rs`, `photo.rs`, `search.rs`
 //!
 //! It must never put what a field holds into an event or a log: which field changed is enough.
 
 pub(crate) mod cards;
 pub(crate) mod codes;
 pub(crate) mod consents;
+pub(crate) mod document;
 pub(crate) mod fields;
 pub(crate) mod identity_number;
 pub(crate) mod names;

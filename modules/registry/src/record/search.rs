@@ -77,14 +77,12 @@ pub(crate) fn found_by_name(db: &mut Db, filter: &ResidentFilter, limit: i64) ->
     if prefix.is_empty() || filter.scope.is_empty() {
         return Ok(found);
     }
-    let mut from: Option<Place> = match filter.after {
-        None => None,
-        Some(after) => match resident(db, after)?.and_then(|last| first_match(&last.name, &prefix)) {
-            Some(token) => Some((token, after)),
-            // It was found by something else than its name, in front of all others.
-            None => None,
-        },
-    };
+    let mut from: Option<Place> = None;
+    if let Some(after) = filter.after {
+        // What was found by something else than its name stands in front of all others.
+        let token = resident(db, after)?.and_then(|last| first_match(&last.name, &prefix));
+        from = token.map(|token| (token, after));
+    }
     for _ in 0..MAX_ROUNDS {
         let rows = range(db, &filter.scope, &prefix, from.as_ref(), limit + SPARE_ROWS)?;
         let ids: Vec<ResidentId> = rows.iter().map(|(_, id)| *id).collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::identity::{NewUser, PasswordHash, Role, create_user, grant_role};
+use songhe_kernel::vault::KeyRing;
 use songhe_kernel::{Database, FacilityId, ManualClock, Tx, UserId};
 use songhe_registry::*;
 use songhe_testkit::TestDb;
@@ -29,7 +30,7 @@ pub struct House {
 pub async fn street(test: &TestDb) -> Street {
     // 16:00 in Shanghai, a Sunday.
     let clock = Arc::new(ManualClock::at("2026-11-22T08:00:00Z".parse().unwrap()));
-    let db = Database::open(&DatabaseSettings::new(test.url()), clock, 0).unwrap();
+    let db = Database::open(&DatabaseSettings::new(test.url()).with_keys(KeyRing::draw()), clock, 0).unwrap();
     let password = PasswordHash::make("correct-horse").unwrap();
     let (region, here, elsewhere) = db
         .write(move |tx| {

@@ -262,7 +262,13 @@ both_databases! {
         let (status, _, _) = desk.form(&admin, &format!("/staff/{}/phone", here.carer), &[("phone", "138 0000 0001")]).await;
         assert_eq!(status, 303);
         let (_, page) = desk.get(&admin, "/staff").await;
-        assert!(page.contains("138 0000 0001"), "{page}");
+        assert!(page.contains("138****0001") && !page.contains("0000 0001"), "{page}");
+        // The form sends back what it shows: nothing was changed. Another masked number is none.
+        let (path, api) = (format!("/staff/{}/phone", here.carer), format!("/api/v1/staff/{}/unmask", here.carer));
+        assert_eq!(desk.form(&admin, &path, &[("phone", "138****0001")]).await.0, 303);
+        assert_eq!(desk.form(&admin, &path, &[("phone", "139****0001")]).await.0, 422);
+        let (status, full) = desk.api(&admin, "POST", &api, json!({ "reason": "核对排班" })).await;
+        assert_eq!((status, full["phone"].as_str()), (200, Some("138 0000 0001")), "{full}");
         let api = format!("/api/v1/staff/{}/phone", here.carer);
         let (status, problem) = desk.api(&admin, "PUT", &api, json!({ "phone": "call me" })).await;
         assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("phone")), "{problem}");
@@ -273,6 +279,46 @@ both_databases! {
         let theirs = format!("/api/v1/staff/{}/phone", elsewhere.nurse);
         assert_eq!(desk.api(&admin, "PUT", &theirs, json!({ "phone": "120" })).await.0, 404);
         assert_eq!(desk.api(&desk.token("carer").await, "PUT", &api, json!({ "phone": "120" })).await.0, 403);
+    }
+
+    async fn numbers_are_masked_and_shown_in_full_for_a_reason(test: TestDb) {
+        let desk = Desk::open(&test).await;
+        let (admin, carer, here) = (desk.token("admin").await, desk.token("carer").await, desk.street.here.facility);
+        let id = desk.enter(NewResident { phone: Some("139 1234 5678".into()), ..new_resident(here, None, "王秀英") }).await;
+        let (page, api) = (format!("/residents/{id}"), format!("/api/v1/residents/{id}"));
+        let contact = json!({ "name": "王丽", "relation": "女儿", "phone": "13700001111" });
+        assert_eq!(desk.api(&admin, "POST", &format!("{api}/contacts"), contact).await.0, 201);
+        let (_, shown) = desk.get(&admin, &page).await;
+        for masked in ["139****5678", "137****1111", "查看完整号码"] {
+            assert!(shown.contains(masked), "{masked}: {shown}");
+        }
+        for path in [&page, &api, &format!("{api}/contacts"), &"/api/v1/residents".to_owned()] {
+            let (_, shown) = desk.get(&admin, path).await;
+            assert!(!shown.contains("1234 5678") && !shown.contains("13700001111") && !shown.contains("tel:"), "{shown}");
+        }
+        assert!(!desk.get(&carer, &page).await.1.contains("查看完整号码"), "a carer is offered what is not theirs");
+
+        let unmask = format!("{page}/unmask");
+        assert_eq!(desk.form(&carer, &unmask, &[("reason", "核对号码")]).await.0, 403);
+        let (status, shown, _) = desk.form(&admin, &unmask, &[("reason", " ")]).await;
+        assert!(status == 422 && shown.contains("reason-error") && !shown.contains("1234 5678"), "{shown}");
+        let (status, shown, _) = desk.form(&admin, &unmask, &[("reason", "核对号码")]).await;
+        assert!(status == 200 && shown.contains("139 1234 5678") && shown.contains("tel:13700001111"), "{shown}");
+        let (status, full) = desk.api(&admin, "POST", &format!("{api}/unmask"), json!({ "reason": "核对号码" })).await;
+        assert_eq!((status, full["phone"].as_str()), (200, Some("139 1234 5678")), "{full}");
+        assert_eq!(full["contacts"][0]["phone"], "13700001111");
+        let rows = desk.street.db.read(|db| {
+            use diesel::prelude::*;
+            use songhe_kernel::audit::schema::audit;
+            let rows = audit::table.filter(audit::action.eq("residents.unmask")).select((audit::reason, audit::subject));
+            Ok(rows.load::<(Option<String>, String)>(db)?)
+        });
+        assert_eq!(rows.await.unwrap(), vec![(Some("核对号码".to_owned()), id.to_string()); 2]);
+
+        // Erased, they are shown as erased, and nothing breaks.
+        desk.street.db.write(move |tx| tx.erase_person(id.person())).await.unwrap();
+        let (status, shown) = desk.get(&admin, &page).await;
+        assert!(status == 200 && shown.contains("已删除") && !shown.contains("139****"), "{shown}");
     }
 
     async fn a_roster_takes_and_refuses_shifts(test: TestDb) {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::http::{App, HttpSettings, StreamId, StreamListener};
 use songhe_kernel::identity::{NewUser, NodeKind, PasswordHash, Role, add_scope_node, create_user, grant_role};
+use songhe_kernel::vault::KeyRing;
 use songhe_kernel::{Database, FacilityId, ManualClock, Modules, UserId};
 use songhe_testkit::{Served, Site, TestDb};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +32,8 @@ impl Server {
     /// One facility in a street; a nurse of the street, "nurse", whose password is "correct-horse".
     pub async fn start(test: &TestDb) -> Self {
         let clock = Arc::new(ManualClock::at("2026-11-22T08:00:00Z".parse().unwrap()));
-        let db = Database::open(&DatabaseSettings::new(test.url()), clock.clone(), 0).unwrap();
+        let db =
+            Database::open(&DatabaseSettings::new(test.url()).with_keys(KeyRing::draw()), clock.clone(), 0).unwrap();
         let facility = people(&db).await;
         let settings = HttpSettings { metrics_token: Some("collector".into()), ..HttpSettings::default() };
         let modules = Modules::new(vec![Arc::new(beds::Beds)]);
