@@ -115,7 +115,7 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 55] = [
+const ACTIONS: [(&str, &str); 70] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
@@ -123,6 +123,21 @@ const ACTIONS: [(&str, &str); 55] = [
     ("POST /residents", "POST /api/v1/residents"),
     ("POST /residents/{id}/move", "POST /api/v1/residents/{id}/move"),
     ("POST /residents/{id}/contacts", "POST /api/v1/residents/{id}/contacts"),
+    ("POST /residents/{id}/contacts/{contact}", "PUT /api/v1/residents/{id}/contacts/{contact}"),
+    ("POST /residents/{id}/contacts/{contact}/remove", "DELETE /api/v1/residents/{id}/contacts/{contact}"),
+    ("POST /residents/{id}/contacts/{contact}/up", "PUT /api/v1/residents/{id}/contacts"),
+    ("POST /residents/{id}/edit", "PUT /api/v1/residents/{id}/record"),
+    ("POST /residents/{id}/status", "POST /api/v1/residents/{id}/status"),
+    ("POST /residents/{id}/status/{fact}/correct", "POST /api/v1/residents/{id}/status/{fact}/correct"),
+    ("POST /residents/{id}/consents", "POST /api/v1/residents/{id}/consents"),
+    ("POST /residents/{id}/consents/{consent}/revoke", "POST /api/v1/residents/{id}/consents/{consent}/revoke"),
+    ("POST /residents/{id}/cards", "POST /api/v1/residents/{id}/cards"),
+    ("POST /residents/{id}/cards/{card}", "PUT /api/v1/residents/{id}/cards/{card}"),
+    ("POST /residents/{id}/document", "PUT /api/v1/residents/{id}/document"),
+    ("POST /residents/{id}/document/remove", "DELETE /api/v1/residents/{id}/document"),
+    ("POST /residents/{id}/document/unmask", "POST /api/v1/residents/{id}/document/unmask"),
+    ("POST /residents/{id}/photo", "PUT /api/v1/residents/{id}/photo"),
+    ("POST /residents/{id}/photo/remove", "DELETE /api/v1/residents/{id}/photo"),
     ("POST /places", "POST /api/v1/places"),
     ("POST /staff", "POST /api/v1/staff"),
     ("POST /rosters/shifts", "POST /api/v1/shifts"),

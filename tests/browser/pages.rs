@@ -5,8 +5,8 @@ use songhe_testkit::{Browser, Screen};
 
 use crate::stage::{SOON, Stage, ask};
 
-/// A page by a name for messages and pictures, and its address; `{…}` stands for the first link of that kind, with what
-/// follows `link` behind it.
+/// A page by a name for messages and pictures, and its address; `{…}` stands for the first link of that kind, whose id comes
+/// at the end, or in the place of a `*`, with what follows `link` behind it.
 pub struct Page {
     pub name: &'static str,
     path: &'static str,
@@ -19,7 +19,7 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 36] = [
+pub const PAGES: [Page; 39] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
@@ -29,6 +29,9 @@ pub const PAGES: [Page; 36] = [
     page("home-manager", "/", "manager"),
     page("residents", "/residents", "manager"),
     page("resident", "{/api/v1/residents}/residents/", "manager"),
+    page("resident-edit", "{/api/v1/residents}/residents/*/edit", "manager"),
+    page("resident-document", "{/api/v1/residents}/residents/*/document", "manager"),
+    page("resident-record", "{/api/v1/residents}/residents/*/record", "manager"),
     page("resident-new", "/residents/new", "manager"),
     page("places", "/places", "manager"),
     page("place", "{/api/v1/incidents}/places/", "manager"),
@@ -80,7 +83,8 @@ impl Page {
                     "/devices/" => &item["device_id"],
                     _ => &item["id"],
                 };
-                format!("{folder}{}", id.as_str().unwrap_or_else(|| panic!("{api}: {list}")))
+                let id = id.as_str().unwrap_or_else(|| panic!("{api}: {list}"));
+                if folder.contains('*') { folder.replace('*', id) } else { format!("{folder}{id}") }
             }
         };
         browser.goto(&stage.url(&path)).await.unwrap();

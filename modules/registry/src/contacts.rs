@@ -14,7 +14,7 @@ use crate::schema::{resident as resident_table, resident_contact};
 use crate::sealed::CONTACT_PHONE;
 use crate::{ContactId, ResidentId};
 
-const MAX_RELATION_CHARS: usize = 20;
+pub(crate) const MAX_RELATION_CHARS: usize = 20;
 /// More would never be reached by a ladder.
 const MAX_RANK: i16 = 20;
 

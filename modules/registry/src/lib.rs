@@ -3,19 +3,18 @@
 //! Shared by all scenarios: they ask it who lives where and who is on duty, inside the transaction that decides. It
 //! never knows what an incident, a device or a scenario is, and it decides nothing about care.
 //!
-//! Fields that identify a person officially or are medical (ID number, card, notes, allergies) are not kept here yet:
-//! they arrive together with their encryption. Telephone numbers are sealed (`sealed.rs`), shown masked, and opened in full
-//! for a reason that is written down. What is kept (name, birth date, phone) never enters an event, a log line or the path
-//! of a URL.
+//! Telephone numbers and the numbers of documents are sealed (`sealed.rs`), shown masked, and opened in full for a reason that
+//! is written down. What is kept of a person never enters an event, a log line or the path of a URL.
 //!
 //! - decides: `places/label.rs`, the checks in each noun's `create_…`
-//! - stores: `facilities.rs`, `places.rs`, `residents.rs`, `contacts.rs`, `staff.rs`, `shifts.rs`
+//! - stores: `facilities.rs`, `places.rs`, `residents.rs`, `record/`, `contacts.rs`, `staff.rs`, `shifts.rs`
 //! - shows: `pages/` (screens), `api/` (`/api/v1`), `home.rs` (the reader's shifts on the first page); `panels.rs` is
 //!   where the modules above add their parts to a resident's or place's page
 //! - hears: nothing
 
 mod api;
 mod check;
+mod contact_edit;
 mod contacts;
 mod facilities;
 mod home;
@@ -23,6 +22,7 @@ mod module;
 mod pages;
 mod panels;
 mod places;
+mod record;
 mod residents;
 pub mod schema;
 mod sealed;
@@ -33,6 +33,7 @@ mod text_enum;
 
 use songhe_kernel::{FacilityId, define_id};
 
+pub use contact_edit::{ContactEdit, edit_contact, order_contacts, remove_contact};
 pub use contacts::{Contact, NewContact, add_contact, contacts};
 pub use facilities::{
     Facility, FacilityKind, NewFacility, create_facility, create_region, facilities, facilities_in, facility,
@@ -43,11 +44,27 @@ pub use module::{
     PLACES_READ, PLACES_WRITE, RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE, ROSTERS_READ, ROSTERS_WRITE,
     Registry, STAFF_READ, STAFF_UNMASK, STAFF_WRITE,
 };
-pub use pages::{chosen, facilities_of, facility_choices};
+pub use pages::{chosen, facilities_of, facility_choices, status_words};
 pub use panels::{Panel, PanelSlot, PanelSource, PanelSubject, Panels};
 pub use places::{
     NewPlace, Place, PlaceKind, ancestors, create_place, label_of, list_places, place, place_by_tag, places_in,
     places_under, room_of,
+};
+pub use record::cards::{Card, CardState, NewCard, add_card, card_by_number, cards, set_card_state};
+pub use record::codes::{Allergen, Diet, DietTexture, Disability, DisabilityKind, IncomeClass, LivingSituation};
+pub use record::consents::{
+    Consent, ConsentBy, ConsentKind, NewConsent, Revocation, consent_history, consents_on, give_consent, revoke_consent,
+};
+pub use record::document::{
+    DOCUMENT_NUMBER, Document, NewDocument, document, find_residents, remove_document, set_document,
+};
+pub use record::fields::{Record, RecordEdit, RecordFields, edit_record, record};
+pub use record::identity_number::{DocumentKind, Fault, IdentityNumber, check_digit, is_region};
+pub use record::photo::{Photo, photo, photo_changed_at, read_photo, set_photo};
+pub use record::picture::Format as PhotoFormat;
+pub use record::status::{
+    NewStatus, ResidentStatus, StatusFact, StatusThen, correct_status, record_status, status_history, status_now,
+    status_on, statuses_on,
 };
 pub use residents::{
     NewResident, Resident, ResidentFilter, Sex, create_resident, list_residents, move_resident, resident, residents_at,
@@ -73,6 +90,18 @@ define_id!(
 define_id!(
     /// A resident's contact.
     ContactId, "con"
+);
+define_id!(
+    /// A dated fact on a resident's status.
+    StatusFactId, "sta"
+);
+define_id!(
+    /// A resident's consent.
+    ConsentId, "cst"
+);
+define_id!(
+    /// A resident's card.
+    CardId, "crd"
 );
 define_id!(
     /// A member of staff.

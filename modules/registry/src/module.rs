@@ -2,9 +2,11 @@
 
 use songhe_kernel::http::Route;
 use songhe_kernel::identity::{Permission, Role};
+use songhe_kernel::schedules::Schedule;
 use songhe_kernel::vault::SealedColumn;
-use songhe_kernel::{Manifest, Module};
+use songhe_kernel::{Error, Manifest, Module, NewTimer, Result, Timer, Tx};
 
+use crate::record::search::index_slice;
 use crate::{api, pages};
 
 pub const RESIDENTS_READ: &str = "residents.read";
@@ -36,6 +38,8 @@ const HOUSE: &[Role] = &[
     Role::Supervisor,
 ];
 
+const NAMES: &str = "names";
+
 static MANIFEST: Manifest = Manifest {
     name: "registry",
     title_key: "registry-title",
@@ -59,12 +63,23 @@ static MANIFEST: Manifest = Manifest {
         "registry.place.created",
         "registry.resident.created",
         "registry.resident.moved",
+        "registry.resident.changed",
+        "registry.resident.status_recorded",
+        "registry.resident.status_withdrawn",
+        "registry.resident.document_changed",
+        "registry.resident.photo_changed",
+        "registry.consent.given",
+        "registry.consent.revoked",
+        "registry.card.changed",
         "registry.contact.added",
+        "registry.contact.changed",
+        "registry.contact.ordered",
         "registry.staff.created",
         "registry.staff.phone_changed",
         "registry.roster.changed",
     ],
-    schedules: &[],
+    // Names from before names were taken apart, and after the rules have changed.
+    schedules: &[Schedule { name: NAMES, cron: "30 */10 * * * *", per_facility: false }],
     scenario: false,
 };
 
@@ -81,6 +96,18 @@ impl Module for Registry {
         let mut routes = pages::routes();
         routes.extend(api::routes());
         routes
+    }
+
+    fn on_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Result<()> {
+        if timer.kind != NAMES {
+            return Err(Error::Internal(format!("registry has no timer {}", timer.kind)));
+        }
+        if index_slice(tx)? {
+            let due_at = tx.now();
+            let (key, data) = ("registry:names".into(), serde_json::Value::Null);
+            tx.set_timer(NewTimer { key, module: "registry", kind: NAMES, facility: None, data, due_at })?;
+        }
+        Ok(())
     }
 
     fn sealed_columns(&self) -> &'static [SealedColumn] {

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use songhe_kernel::db::{Db, Tx, containing};
+use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::vault::Sealed;
 use songhe_kernel::{AuditEntry, Error, FacilityId, Moment, NewEvent, Result, Text, UserId};
@@ -13,13 +13,15 @@ use songhe_kernel::{AuditEntry, Error, FacilityId, Moment, NewEvent, Result, Tex
 use crate::check::{Check, MAX_NAME_CHARS};
 use crate::facilities::expect_facility;
 use crate::places::{Place, PlaceKind, place, places_under, room_of};
+use crate::record::names::RULES;
+use crate::record::search::{found_by_name, index_name};
 use crate::schema::{place as place_table, resident};
 use crate::sealed::RESIDENT_PHONE;
 use crate::text_enum::text_enum;
 use crate::{PlaceId, ResidentId};
 
 /// Nobody has been older; a date before is a typing error.
-const MAX_AGE_YEARS: u32 = 130;
+pub(crate) const MAX_AGE_YEARS: u32 = 130;
 
 text_enum! {
     pub enum Sex {
@@ -123,8 +125,10 @@ pub fn create_resident(tx: &mut Tx<'_>, new: &NewResident, actor: Option<UserId>
             resident::fall_risk_high.eq(new.fall_risk_high),
             resident::phone_sealed.eq(phone),
             resident::created_at.eq(now),
+            resident::name_rules.eq(RULES),
         ))
         .execute(tx.db())?;
+    index_name(tx.db(), new.facility_id, id, name)?;
     announce(tx, "registry.resident.created", new.facility_id, id, actor, json!({ "place_id": new.place_id }))?;
     let after = json!({ "place_id": new.place_id, "ability_level": new.ability_level });
     tx.audit(AuditEntry::new("resident.create", id).at(new.facility_id).about(id.0).after(after))?;
@@ -155,7 +159,13 @@ pub(crate) fn read_entry(id: ResidentId, facility: FacilityId) -> AuditEntry {
     AuditEntry::new("resident.read", id).at(facility).about(id.0)
 }
 
-fn announce(
+/// Locks a resident: of two who change one, the second one sees what the first one did.
+pub(crate) fn lock(tx: &mut Tx<'_>, id: ResidentId) -> Result<()> {
+    diesel::update(resident::table.find(id)).set(resident::id.eq(id)).execute(tx.db())?;
+    Ok(())
+}
+
+pub(crate) fn announce(
     tx: &mut Tx<'_>,
     kind: &'static str,
     facility: FacilityId,
@@ -201,15 +211,19 @@ pub fn resident(db: &mut Db, id: ResidentId) -> Result<Option<Resident>> {
 pub struct ResidentFilter {
     /// Where the caller may see residents; others do not exist.
     pub scope: Scope,
-    /// Part of the name; empty: everybody.
+    /// What was typed: part of a name, its pinyin or initials, or a card's number; empty: everybody.
     pub name: String,
     /// The last one of the page before.
     pub after: Option<ResidentId>,
 }
 
-/// A page of residents with the labels of their places, by id: up to `limit`. New ones come at the end, so that no page
-/// shifts while somebody leafs through.
+/// A page of residents with the labels of their places: up to `limit`. Everybody: by id, so that new ones come at the end
+/// and no page shifts while somebody leafs through. Found by a name: the shortest match first.
 pub fn list_residents(db: &mut Db, filter: &ResidentFilter, limit: i64) -> Result<Vec<(Resident, Option<String>)>> {
+    if !filter.name.trim().is_empty() {
+        let ids = found_by_name(db, filter, limit)?;
+        return residents_by_id(db, &ids);
+    }
     let mut query = resident::table
         .left_join(place_table::table)
         .select((Resident::as_select(), place_table::label.nullable()))
@@ -222,11 +236,18 @@ pub fn list_residents(db: &mut Db, filter: &ResidentFilter, limit: i64) -> Resul
     if let Some(after) = filter.after {
         query = query.filter(resident::id.gt(after));
     }
-    let name = filter.name.trim();
-    if !name.is_empty() {
-        query = query.filter(resident::name.like(containing(name)).escape('\\'));
-    }
     Ok(query.load(db)?)
+}
+
+/// Residents with the labels of their places, in the order of `ids`.
+pub(crate) fn residents_by_id(db: &mut Db, ids: &[ResidentId]) -> Result<Vec<(Resident, Option<String>)>> {
+    let mut rows: Vec<(Resident, Option<String>)> = resident::table
+        .left_join(place_table::table)
+        .filter(resident::id.eq_any(ids))
+        .select((Resident::as_select(), place_table::label.nullable()))
+        .load(db)?;
+    rows.sort_by_key(|(person, _)| ids.iter().position(|id| *id == person.id));
+    Ok(rows)
 }
 
 /// Who a place stands for: the resident of a bed or home, all of a room's. An area of a room or home (a bathroom)

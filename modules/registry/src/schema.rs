@@ -40,6 +40,101 @@ diesel::table! {
         phone -> Nullable<Text>,
         phone_sealed -> Nullable<Binary>,
         created_at -> Timestamp,
+        name_rules -> SmallInt,
+    }
+}
+
+diesel::table! {
+    resident_token (facility_id, token, resident_id) {
+        facility_id -> BigInt,
+        token -> Text,
+        resident_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    resident_profile (resident_id) {
+        resident_id -> BigInt,
+        version -> Integer,
+        household_region -> Nullable<Text>,
+        residence_region -> Nullable<Text>,
+        income_class -> Nullable<Text>,
+        disability_kind -> Nullable<Text>,
+        disability_grade -> Nullable<SmallInt>,
+        living_situation -> Nullable<Text>,
+        allergens -> Text,
+        diet_texture -> Nullable<Text>,
+        food_level -> Nullable<SmallInt>,
+        drink_level -> Nullable<SmallInt>,
+        diets -> Text,
+        changed_at -> Timestamp,
+        changed_by -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    resident_status (id) {
+        id -> BigInt,
+        resident_id -> BigInt,
+        status -> Text,
+        from_at -> Timestamp,
+        until_at -> Nullable<Timestamp>,
+        recorded_at -> Timestamp,
+        recorded_by -> Nullable<BigInt>,
+        corrects -> Nullable<BigInt>,
+        superseded_at -> Nullable<Timestamp>,
+        superseded_by -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    resident_consent (id) {
+        id -> BigInt,
+        resident_id -> BigInt,
+        kind -> Text,
+        given_at -> Timestamp,
+        given_by -> Text,
+        guardian -> Nullable<Text>,
+        evidence -> Text,
+        recorded_at -> Timestamp,
+        recorded_by -> Nullable<BigInt>,
+        revoked_at -> Nullable<Timestamp>,
+        revoked_by -> Nullable<Text>,
+        revocation_evidence -> Nullable<Text>,
+        revocation_recorded_at -> Nullable<Timestamp>,
+        revocation_recorded_by -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    resident_card (id) {
+        id -> BigInt,
+        resident_id -> BigInt,
+        number -> Text,
+        state -> Text,
+        held_number -> Nullable<Text>,
+        issued_at -> Timestamp,
+        changed_at -> Timestamp,
+        changed_by -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    resident_document (id) {
+        id -> BigInt,
+        kind -> Text,
+        number_sealed -> Binary,
+        changed_at -> Timestamp,
+        changed_by -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    resident_photo (resident_id) {
+        resident_id -> BigInt,
+        media_type -> Text,
+        bytes -> Binary,
+        changed_at -> Timestamp,
     }
 }
 

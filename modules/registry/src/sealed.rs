@@ -11,14 +11,14 @@ use songhe_kernel::http::Ctx;
 use songhe_kernel::vault::{Field, Opened, Person, PersonKeys, Sealed, SealedColumn, Shape, mask};
 use songhe_kernel::{Error, FacilityId, Result, Text};
 
-use crate::{Contact, ContactId, Resident, ResidentId, Staff, StaffId};
+use crate::{Contact, ContactId, DOCUMENT_NUMBER, Resident, ResidentId, Staff, StaffId};
 
 pub const RESIDENT_PHONE: Field = Field::new("resident.phone", Shape::Phone);
 pub const CONTACT_PHONE: Field = Field::new("resident_contact.phone", Shape::Phone);
 pub const STAFF_PHONE: Field = Field::new("staff.phone", Shape::Phone);
 
 /// Every sealed column of this module: what is converted from earlier releases, and indexed anew when the index key changes.
-pub(crate) static COLUMNS: [SealedColumn; 3] = [
+pub(crate) static COLUMNS: [SealedColumn; 4] = [
     SealedColumn {
         field: &RESIDENT_PHONE,
         table: "resident",
@@ -41,6 +41,14 @@ pub(crate) static COLUMNS: [SealedColumn; 3] = [
         column: "phone_sealed",
         clear: Some("phone"),
         kind: StaffId::PREFIX,
+        person: "id",
+    },
+    SealedColumn {
+        field: &DOCUMENT_NUMBER,
+        table: "resident_document",
+        column: "number_sealed",
+        clear: None,
+        kind: ResidentId::PREFIX,
         person: "id",
     },
 ];

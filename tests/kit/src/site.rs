@@ -73,8 +73,8 @@ impl Site {
         let (location, cache, kind) = (header("location"), header("cache-control"), header("content-type"));
         let status = answer.status().as_u16();
         let body = to_bytes(answer.into_body()).await.unwrap_or_default();
-        // Templates write the = of a query as an entity.
-        let body = String::from_utf8(body.to_vec()).expect("text").replace("&#x3D;", "=");
+        // Templates write the = of a query as an entity. A picture is no text.
+        let body = String::from_utf8_lossy(&body).replace("&#x3D;", "=");
         Answer { status, location, cache, kind, body }
     }
 

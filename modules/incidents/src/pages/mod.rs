@@ -18,7 +18,7 @@ use serde::Serialize;
 use songhe_kernel::http::{Ctx, Route};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::{Db, FacilityId, Moment, Result, Text, UserId};
-use songhe_registry::{self as registry, Resident, Sex};
+use songhe_registry::{self as registry, Resident, ResidentId, ResidentStatus, Sex};
 
 use crate::model::Row;
 
@@ -70,6 +70,21 @@ impl ResidentModel {
             notes,
         }
     }
+
+    /// With where they are, before everything else, unless they are there.
+    fn with(mut self, ctx: &Ctx, status: ResidentStatus) -> Self {
+        if status != ResidentStatus::Active {
+            self.notes.insert(0, registry::status_words(ctx, status));
+        }
+        self
+    }
+}
+
+/// The resident of a call, and where they are now: that silences nothing, and whoever goes there should know it.
+fn resident_now(db: &mut Db, id: Option<ResidentId>, now: Moment) -> Result<Option<(Resident, ResidentStatus)>> {
+    let Some(resident) = id.map(|id| registry::resident(db, id)).transpose()?.flatten() else { return Ok(None) };
+    let status = registry::status_on(db, resident.id, now)?.status;
+    Ok(Some((resident, status)))
 }
 
 /// Where the caller works, or the one facility in reach; `None` for those who look after several.

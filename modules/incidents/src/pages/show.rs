@@ -12,10 +12,10 @@ use songhe_kernel::http::{Access, Choice, Ctx, Refused, Route};
 use songhe_kernel::identity::Scope;
 use songhe_kernel::vault::{PersonKeys, Vault, mask};
 use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, Tx, UserId};
-use songhe_registry::{self as registry, Contact, Resident};
+use songhe_registry::{self as registry, Contact, Resident, ResidentStatus};
 
 use super::story_lines::{self, DeliveryLine, Line};
-use super::{ResidentModel, cause, detail_words};
+use super::{ResidentModel, cause, detail_words, resident_now};
 use crate::act::{self, Closing, FollowUp};
 use crate::climb;
 use crate::lists::{self, Filter, Names};
@@ -204,22 +204,18 @@ struct Facts {
     messages: Vec<Delivery>,
     endpoints: HashMap<EndpointId, String>,
     names: Names,
-    resident: Option<Resident>,
+    resident: Option<(Resident, ResidentStatus)>,
     contacts: Vec<Contact>,
     keys: PersonKeys,
     others: Vec<Row>,
 }
 
-fn read(vault: &Vault, db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope) -> Result<Facts> {
+fn read((vault, now): (&Vault, Moment), db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Scope) -> Result<Facts> {
     let row = lists::in_scope(db, id, scope)?;
     let facility = registry::facility(db, row.facility_id)?.ok_or(Error::NotFound)?;
     let entries = story::entries(db, id)?;
     let actors = entries.iter().map(|entry| entry.actor_id);
     let users = actors.chain([row.acknowledged_by, row.arrived_by, row.resolved_by]).collect::<Vec<_>>();
-    let resident = match row.resident_id {
-        Some(id) => registry::resident(db, id)?,
-        None => None,
-    };
     // Whoever may go there may also call the family.
     let contacts = match row.resident_id {
         Some(id) if may_act.contains(row.facility_id) => registry::contacts(db, id)?,
@@ -238,7 +234,7 @@ fn read(vault: &Vault, db: &mut Db, id: IncidentId, scope: &Scope, may_act: &Sco
         messages: telling::messages(db, id)?,
         endpoints: story_lines::endpoint_names(db, row.facility_id)?,
         names: lists::names(db, users)?,
-        resident,
+        resident: resident_now(db, row.resident_id, now)?,
         contacts,
         keys,
         others: lists::list(db, &others, OTHERS + 1)?,
@@ -254,8 +250,8 @@ async fn show(ctx: Ctx, status: StatusCode, form: Form, errors: Vec<FieldError>)
     let id: IncidentId = ctx.id("id")?;
     let scope = ctx.caller().facilities(INCIDENTS_READ).clone();
     let may_act = ctx.caller().facilities(INCIDENTS_ACT).clone();
-    let vault = ctx.app().db.vault();
-    let facts = ctx.app().db.read(move |db| read(&vault, db, id, &scope, &may_act)).await?;
+    let (now, vault) = (ctx.app().clock.now(), ctx.app().db.vault());
+    let facts = ctx.app().db.read(move |db| read((&vault, now), db, id, &scope, &may_act)).await?;
     note_numbers(&ctx, &facts).await?;
     let ctx = ctx.in_zone(facts.zone);
     let page = model(&ctx, facts, form, &errors)?;
@@ -325,7 +321,7 @@ fn incident(ctx: &Ctx, facts: &Facts) -> Result<IncidentModel> {
         delayed_s: row.delayed_s,
         unanswered,
         exhausted: unanswered && !waiting,
-        resident: facts.resident.as_ref().map(|resident| ResidentModel::of(ctx, resident, today)),
+        resident: facts.resident.as_ref().map(|(one, status)| ResidentModel::of(ctx, one, today).with(ctx, *status)),
         place_id: row.place_id.map(|id| id.to_string()),
         device: row.device_id.map(|id| Device {
             id: device_id(id),

@@ -12,7 +12,7 @@ use crate::module::{RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE};
 use crate::sealed::{Show, note_unmasking, shown};
 use crate::{
     Contact, ContactId, NewContact, NewResident, PlaceId, Resident, ResidentFilter, ResidentId, Sex, add_contact,
-    contacts, create_resident, list_residents, move_resident, place, resident,
+    contacts, create_resident, find_residents, move_resident, place, resident,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -43,7 +43,8 @@ pub(super) fn routes() -> Vec<Route> {
 struct Query {
     /// Only this facility's.
     facility: Option<FacilityId>,
-    /// Part of the name.
+    /// Part of the name, its pinyin or initials, a card's number, or the last 4 or 6 or all of an identity document's or
+    /// telephone number; the shortest match comes first.
     #[serde(default)]
     q: String,
     /// How many at most.
@@ -157,7 +158,7 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
         .app()
         .db
         .read(move |db| {
-            let rows = list_residents(db, &filter, query.limit.rows())?;
+            let rows = find_residents(&vault, db, &filter, query.limit.rows())?;
             let keys = vault.keys(db, rows.iter().filter_map(|(resident, _)| resident.phone.as_ref()))?;
             Ok((rows, keys))
         })

@@ -1,10 +1,15 @@
 //! The registry's screens. Each handler parses, asks, and renders one template of `templates/registry`, whose head
 //! comment is the contract of the model here. Forms answer 303, or 422 with what was typed.
 
+mod contacts;
+mod document;
 mod form;
 mod place;
 mod places;
 mod qr;
+mod record;
+mod record_edit;
+pub(crate) mod record_words;
 mod residents;
 mod roster_week;
 mod rosters;
@@ -21,6 +26,10 @@ const PAGE_ROWS: i64 = 50;
 
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = residents::routes();
+    routes.extend(record::routes());
+    routes.extend(document::routes());
+    routes.extend(record_edit::routes());
+    routes.extend(contacts::routes());
     routes.extend(places::routes());
     routes.extend(place::routes());
     routes.extend(rosters::routes());
@@ -30,6 +39,11 @@ pub(crate) fn routes() -> Vec<Route> {
 
 fn menu(key: &'static str, icon: &'static str, section: Section, order: u16) -> Menu {
     Menu { key, icon, section, order }
+}
+
+/// The words for a status.
+pub fn status_words(ctx: &Ctx, status: crate::ResidentStatus) -> String {
+    record_words::word(ctx, record_words::STATUS, status.as_str())
 }
 
 /// The facilities at which the caller has a permission.

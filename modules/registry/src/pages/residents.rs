@@ -6,17 +6,19 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, Section, cursor, cut, refused, url};
-use songhe_kernel::{Error, FacilityId, FieldError, Moment, Result, Text};
+use songhe_kernel::{Db, Error, FacilityId, FieldError, Moment, Result, Text};
 
 use super::form::{Reader, given};
 use super::place::{PanelModels, panel_models};
+use super::record_words::{Fact, record_facts, unless_present};
 use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
 use crate::module::{RESIDENTS_READ, RESIDENTS_UNMASK, RESIDENTS_WRITE};
 use crate::panels::PanelSubject;
 use crate::sealed::{Show, note_unmasking, shown};
 use crate::{
-    Contact, Facility, NewContact, NewResident, PlaceId, PlaceKind, Resident, ResidentFilter, ResidentId, Sex,
-    add_contact, contacts, create_resident, facility, list_residents, move_resident, place, places_in, resident,
+    Contact, ContactId, Facility, NewContact, NewResident, PlaceId, PlaceKind, Resident, ResidentFilter, ResidentId,
+    ResidentStatus, Sex, add_contact, contacts, create_resident, facility, find_residents, move_resident,
+    photo_changed_at, place, places_in, record, resident, status_on, statuses_on,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -52,6 +54,8 @@ struct Row {
     age: Option<u32>,
     place: String,
     facility: String,
+    /// In words; empty: present.
+    status: String,
     notes: Vec<String>,
 }
 
@@ -93,16 +97,25 @@ async fn list(ctx: Ctx) -> Result<HttpResponse> {
         name: query.q.clone(),
         after: cursor(&query.after)?,
     };
-    let mut rows = ctx.app().db.read(move |db| list_residents(db, &filter, PAGE_ROWS + 1)).await?;
-    let more = cut(&mut rows, PAGE_ROWS);
-    let by_id: HashMap<FacilityId, &Facility> = facilities.iter().map(|facility| (facility.id, facility)).collect();
     let now = ctx.app().clock.now();
+    let vault = ctx.app().db.vault();
+    let read = move |db: &mut Db| {
+        let rows = find_residents(&vault, db, &filter, PAGE_ROWS + 1)?;
+        let ids: Vec<ResidentId> = rows.iter().map(|(resident, _)| resident.id).collect();
+        Ok((rows, statuses_on(db, &ids, now)?))
+    };
+    let (mut rows, statuses) = ctx.app().db.read(read).await?;
+    let more = cut(&mut rows, PAGE_ROWS);
+    let statuses: HashMap<ResidentId, ResidentStatus> =
+        statuses.into_iter().map(|(id, then)| (id, then.status)).collect();
+    let by_id: HashMap<FacilityId, &Facility> = facilities.iter().map(|facility| (facility.id, facility)).collect();
     let mut items = Vec::with_capacity(rows.len());
     for (resident, label) in rows {
         let home = by_id.get(&resident.facility_id).ok_or(Error::NotFound)?;
         items.push(Row {
             notes: notes(&ctx, &resident),
             age: age(&resident, home, now)?,
+            status: unless_present(&ctx, statuses.get(&resident.id).copied()),
             id: resident.id,
             name: resident.name,
             sex: resident.sex,
@@ -290,10 +303,15 @@ struct Details {
     facility: String,
     notes: Vec<String>,
     since: Moment,
+    /// In words; empty: present.
+    status: String,
+    photo: bool,
+    facts: Vec<Fact>,
 }
 
 #[derive(Serialize)]
 struct ContactRow {
+    id: ContactId,
     rank: i16,
     name: String,
     relation: String,
@@ -350,8 +368,8 @@ async fn show(ctx: Ctx) -> Result<HttpResponse> {
 async fn render(ctx: &Ctx, resident: Resident, around: Around, errors: &[FieldError]) -> Result<HttpResponse> {
     let (id, facility_id, place_id) = (resident.id, resident.facility_id, resident.place_id);
     let (number, vault, show) = (resident.number(), ctx.app().db.vault(), around.show);
-    let phone = resident.phone.clone();
-    let (home, label, contacts, keys) = ctx
+    let (phone, now) = (resident.phone.clone(), ctx.app().clock.now());
+    let (home, label, contacts, keys, known) = ctx
         .app()
         .db
         .read(move |db| {
@@ -362,7 +380,8 @@ async fn render(ctx: &Ctx, resident: Resident, around: Around, errors: &[FieldEr
             };
             let contacts = contacts(db, id)?;
             let keys = vault.keys(db, contacts.iter().filter_map(|contact| contact.phone.as_ref()).chain(&phone))?;
-            Ok((home, label, contacts, keys))
+            let known = (record(db, id)?, status_on(db, id, now)?, photo_changed_at(db, id)?);
+            Ok((home, label, contacts, keys, known))
         })
         .await?;
     let can_edit = ctx.caller().facilities(RESIDENTS_WRITE).contains(facility_id);
@@ -371,6 +390,7 @@ async fn render(ctx: &Ctx, resident: Resident, around: Around, errors: &[FieldEr
     let contact_row = |contact: Contact| ContactRow {
         phone: shown(ctx, contact.number(), &keys, show),
         full: show == Show::Full,
+        id: contact.id,
         rank: contact.rank,
         name: contact.name,
         relation: contact.relation,
@@ -388,7 +408,10 @@ async fn render(ctx: &Ctx, resident: Resident, around: Around, errors: &[FieldEr
         resident: Details {
             id,
             notes: notes(ctx, &resident),
-            age: age(&resident, &home, ctx.app().clock.now())?,
+            age: age(&resident, &home, now)?,
+            status: unless_present(ctx, Some(known.1.status)),
+            photo: known.2.is_some(),
+            facts: record_facts(ctx, &known.0.fields)?,
             name: resident.name,
             sex: resident.sex,
             born: resident.birth_date.map(|day| day.to_string()),
