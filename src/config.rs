@@ -3,6 +3,7 @@
 //! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
 //! bad value stops the start with a sentence that tells the mend.
 
+mod accounts;
 mod mqtt;
 mod outgoing;
 mod retention;
@@ -10,6 +11,7 @@ mod retention;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use self::accounts::Accounts;
 pub use self::mqtt::{Mqtt, MqttMode};
 
 use chrono_tz::Tz;
@@ -37,6 +39,7 @@ pub struct Config {
     pub server: Server,
     pub tls: Tls,
     pub database: Database,
+    pub accounts: Accounts,
     pub mqtt: Mqtt,
     pub retention: Retention,
     pub mail: Mail,
@@ -198,6 +201,7 @@ impl Config {
             return wrong("server.public_url must look like https://songhe.example, without a slash at its end.");
         }
         self.mqtt.check(&self.tls)?;
+        self.accounts.check()?;
         self.retention.check()?;
         self.mail.check()?;
         self.heartbeat.check()?;

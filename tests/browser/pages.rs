@@ -18,7 +18,7 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 33] = [
+pub const PAGES: [Page; 40] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
@@ -48,7 +48,14 @@ pub const PAGES: [Page; 33] = [
     page("staff", "/staff", "manager"),
     page("endpoints", "/endpoints", "manager"),
     page("message-templates", "/message-templates", "manager"),
+    page("account", "/account", "manager"),
     page("home-admin", "/", "admin"),
+    page("people", "/people", "admin"),
+    page("person-new", "/people/new", "admin"),
+    page("person", "{/api/v1/people}/people/", "admin"),
+    page("roles", "/roles", "admin"),
+    page("role", "/roles/nurse", "admin"),
+    page("password", "/account/password", "admin"),
     page("system", "/system", "admin"),
     page("api-docs", "/api/docs", "admin"),
     page("not-found", "/no/such/page", "admin"),

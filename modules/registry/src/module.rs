@@ -55,6 +55,7 @@ static MANIFEST: Manifest = Manifest {
         "registry.contact.added",
         "registry.staff.created",
         "registry.staff.phone_changed",
+        "registry.staff.account_changed",
         "registry.roster.changed",
     ],
     schedules: &[],

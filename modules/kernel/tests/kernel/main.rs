@@ -3,5 +3,6 @@
 
 mod http;
 mod identity;
+mod people;
 mod servers;
 mod support;

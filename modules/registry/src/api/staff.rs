@@ -10,7 +10,7 @@ use songhe_kernel::{Db, Error, FacilityId, Moment, Result, UserId};
 
 use crate::module::{STAFF_READ, STAFF_WRITE};
 use crate::staff::{enter_staff, usernames};
-use crate::{Job, NewStaff, Staff, StaffId, list_staff, set_staff_phone, staff_member};
+use crate::{Job, NewStaff, Staff, StaffId, link_account, list_staff, set_staff_phone, staff_member};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -22,6 +22,12 @@ pub(super) fn routes() -> Vec<Route> {
             ApiDoc::new("Set the phone number of a member of staff")
                 .description("Text messages and voice calls of escalation ladders go there; `null` removes it.")
                 .body::<PhoneBody>()
+                .returns::<StaffBody>(),
+        ),
+        Route::put("/api/v1/staff/{id}/account", Access::Permission(STAFF_WRITE), set_account).doc(
+            ApiDoc::new("Set the account that a member of staff signs in with")
+                .description("It needs a role at the facility; `null`: none, and nothing reaches them here.")
+                .body::<AccountBody>()
                 .returns::<StaffBody>(),
         ),
     ]
@@ -138,4 +144,25 @@ async fn set_phone(ctx: Ctx) -> Result<HttpResponse> {
         })
         .await?;
     ctx.json_ok(&made.into_iter().next().ok_or(Error::NotFound)?)
+}
+
+/// An account by its name.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "StaffAccount")]
+struct AccountBody {
+    username: Option<String>,
+}
+
+async fn set_account(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, body): (StaffId, AccountBody) = (ctx.id("id")?, ctx.json()?);
+    let (scope, actor) = (ctx.caller().facilities(STAFF_WRITE).clone(), Some(ctx.caller().user_id));
+    let now = ctx.app().clock.now();
+    ctx.app().db.write(move |tx| link_account(tx, &scope, id, body.username.as_deref(), actor)).await?;
+    let find = move |db: &mut Db| {
+        let rows = staff_member(db, id)?.into_iter().collect();
+        bodies(db, rows, now)
+    };
+    let body = ctx.app().db.read(find).await?.pop().ok_or(Error::NotFound)?;
+    ctx.json_ok(&body)
 }

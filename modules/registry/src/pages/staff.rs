@@ -13,7 +13,7 @@ use super::rosters::job_key;
 use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu};
 use crate::module::{STAFF_READ, STAFF_WRITE};
 use crate::staff::{enter_staff, usernames};
-use crate::{Job, NewStaff, StaffId, list_staff, set_staff_phone, staff_member};
+use crate::{Job, NewStaff, StaffId, link_account, list_staff, set_staff_phone, staff_member};
 
 pub(super) fn routes() -> Vec<Route> {
     let entry = menu("registry-menu-staff", "user", Section::Manage, 40);
@@ -21,6 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/staff", Access::Permission(STAFF_READ), list).menu(entry),
         Route::post("/staff", Access::Permission(STAFF_WRITE), create),
         Route::post("/staff/{id}/phone", Access::Permission(STAFF_WRITE), set_phone),
+        Route::post("/staff/{id}/account", Access::Permission(STAFF_WRITE), set_account),
     ]
 }
 
@@ -177,6 +178,21 @@ async fn set_phone(ctx: Ctx) -> Result<HttpResponse> {
         })
         .await;
     match refused(outcome)? {
+        Ok(facility) => ctx.redirect(&url("/staff", &[("facility", &facility.to_string())])),
+        Err(errors) => render(&ctx, Query::default(), &StaffForm::default(), &errors).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Account {
+    #[serde(default)]
+    username: String,
+}
+
+async fn set_account(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, form): (StaffId, Account) = (ctx.id("id")?, ctx.form()?);
+    let (scope, actor) = (ctx.caller().facilities(STAFF_WRITE).clone(), Some(ctx.caller().user_id));
+    match refused(ctx.once(move |tx| link_account(tx, &scope, id, Some(&form.username), actor)).await)? {
         Ok(facility) => ctx.redirect(&url("/staff", &[("facility", &facility.to_string())])),
         Err(errors) => render(&ctx, Query::default(), &StaffForm::default(), &errors).await,
     }
