@@ -246,6 +246,7 @@ impl Server {
                 metrics_token: config.metrics.token.clone(),
                 zone: config.zone()?,
                 demo_accounts: options.demo_accounts.clone(),
+                passwords: config.accounts.rules(),
             },
             shutdown: stopped.clone(),
         })?;

@@ -3,6 +3,7 @@
 //! A TOML file, over it environment variables: `SONGHE_SERVER__LISTEN` is `listen` of `[server]`. An unknown key or a
 //! bad value stops the start with a sentence that tells the mend.
 
+mod accounts;
 mod audit;
 mod backup;
 mod disk;
@@ -14,6 +15,7 @@ mod vault;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use self::accounts::Accounts;
 pub use self::backup::Backup;
 pub use self::disk::Disk;
 pub use self::mqtt::{Mqtt, MqttMode};
@@ -47,6 +49,7 @@ pub struct Config {
     pub database: Database,
     pub disk: Disk,
     pub vault: Vault,
+    pub accounts: Accounts,
     pub mqtt: Mqtt,
     pub retention: Retention,
     pub audit: Audit,
@@ -211,6 +214,7 @@ impl Config {
         }
         self.disk.check()?;
         self.mqtt.check(&self.tls)?;
+        self.accounts.check()?;
         self.retention.check()?;
         self.vault.check()?;
         self.audit.check()?;

@@ -115,10 +115,28 @@ impl House {
 
 /// What pages do, and the operation of the API that does the same. Whoever adds a page's action adds a line here, and the
 /// operation.
-const ACTIONS: [(&str, &str); 70] = [
+const ACTIONS: [(&str, &str); 88] = [
     ("POST /sign-in", "POST /api/v1/session"),
     ("POST /sign-out", "DELETE /api/v1/session"),
     ("POST /preferences", "PUT /api/v1/me/preferences"),
+    ("POST /account/password", "PUT /api/v1/account/password"),
+    ("POST /account/sessions/end-others", "DELETE /api/v1/account/sessions"),
+    ("POST /account/sessions/{id}/end", "DELETE /api/v1/account/sessions/{id}"),
+    ("POST /account/tokens", "POST /api/v1/account/tokens"),
+    ("POST /account/tokens/{id}/revoke", "DELETE /api/v1/account/tokens/{id}"),
+    ("POST /people", "POST /api/v1/people"),
+    ("POST /people/{id}", "PUT /api/v1/people/{id}"),
+    ("POST /people/{id}/grants", "POST /api/v1/people/{id}/grants"),
+    ("POST /people/{id}/grants/{grant}/withdraw", "DELETE /api/v1/people/{id}/grants/{grant}"),
+    ("POST /people/{id}/disable", "POST /api/v1/people/{id}/disable"),
+    ("POST /people/{id}/enable", "POST /api/v1/people/{id}/enable"),
+    ("POST /people/{id}/password", "POST /api/v1/people/{id}/password"),
+    ("POST /people/{id}/sessions/end", "DELETE /api/v1/people/{id}/sessions"),
+    ("POST /roles", "POST /api/v1/roles"),
+    ("POST /roles/{role}", "PUT /api/v1/roles/{role}"),
+    ("POST /roles/{role}/reset", "POST /api/v1/roles/{role}/reset"),
+    ("POST /roles/{role}/delete", "DELETE /api/v1/roles/{role}"),
+    ("POST /staff/{id}/account", "PUT /api/v1/staff/{id}/account"),
     ("POST /system/effects/release", "POST /api/v1/system/effects/release"),
     ("POST /residents", "POST /api/v1/residents"),
     ("POST /residents/{id}/move", "POST /api/v1/residents/{id}/move"),

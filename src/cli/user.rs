@@ -78,7 +78,7 @@ async fn add(
         None => None,
     };
     let config = Config::load(config.as_deref(), std::env::vars())?;
-    let hash = read_password(words).await?;
+    let hash = read_password(words, &config, vec![username.clone(), name.clone()]).await?;
     let opened =
         open_database(&config, Arc::new(SystemClock::new())).await.map_err(|error| words.start_failure(&error))?;
     let user = NewUser { username: username.clone(), display_name: name, password: hash, locale: None };
@@ -119,7 +119,7 @@ fn mend(error: &Error, username: &str) -> Text {
 async fn password(config: Option<PathBuf>, username: String) -> Result<(), Failure> {
     let words = Words::load()?;
     let config = Config::load(config.as_deref(), std::env::vars())?;
-    let hash = read_password(&words).await?;
+    let hash = read_password(&words, &config, vec![username.clone()]).await?;
     let opened =
         open_database(&config, Arc::new(SystemClock::new())).await.map_err(|error| words.start_failure(&error))?;
     let name = username.clone();
@@ -134,14 +134,18 @@ async fn password(config: Option<PathBuf>, username: String) -> Result<(), Failu
 }
 
 /// One line of standard input: never an argument, which every user of the machine could read.
-async fn read_password(words: &Words) -> Result<PasswordHash, Failure> {
+async fn read_password(words: &Words, config: &Config, names: Vec<String>) -> Result<PasswordHash, Failure> {
     if std::io::stdin().is_terminal() {
         eprint!("{}", words.say(&Text::key("cli-password-prompt")));
     }
-    let made = tokio::task::spawn_blocking(|| {
+    let rules = config.accounts.rules();
+    let made = tokio::task::spawn_blocking(move || {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map_err(Error::internal)?;
-        PasswordHash::make(line.trim_end_matches(['\r', '\n']))
+        let password = line.trim_end_matches(['\r', '\n']);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        rules.check("password", password, &names)?;
+        PasswordHash::make(password)
     });
     made.await?.map_err(|error| {
         let why = match &error {

@@ -19,7 +19,7 @@ const fn page(name: &'static str, path: &'static str, who: &'static str) -> Page
 }
 
 /// In the order of their readers, so that each signs in once.
-pub const PAGES: [Page; 39] = [
+pub const PAGES: [Page; 46] = [
     page("home-carer", "/", "carer"),
     page("board", "/incidents/board", "carer"),
     page("incident", "{/api/v1/incidents}/incidents/", "carer"),
@@ -54,7 +54,14 @@ pub const PAGES: [Page; 39] = [
     page("endpoint", "{link}/endpoints", "manager"),
     page("endpoint-edit", "{link/edit}/endpoints", "manager"),
     page("message-templates", "/message-templates", "manager"),
+    page("account", "/account", "manager"),
     page("home-admin", "/", "admin"),
+    page("people", "/people", "admin"),
+    page("person-new", "/people/new", "admin"),
+    page("person", "{/api/v1/people}/people/", "admin"),
+    page("roles", "/roles", "admin"),
+    page("role", "/roles/nurse", "admin"),
+    page("password", "/account/password", "admin"),
     page("system", "/system", "admin"),
     page("audit", "/audit", "admin"),
     page("api-docs", "/api/docs", "admin"),

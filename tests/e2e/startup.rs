@@ -119,7 +119,7 @@ both_databases! {
         let add = ["user", "add", "boss", "--name", "院长", "--role", "system_admin", "--config", &config];
         let (short, said) = with_password(&add, "short");
         assert!(!short && !said.contains("error-"), "{said}");
-        holds(&said, &["too short: at least 8 characters", "run the command again"]);
+        holds(&said, &["too short: at least 10 characters", "run the command again"]);
         let (made, said) = with_password(&add, PASSWORD);
         assert!(made, "{said}");
         let boss = Api::sign_in(&server.url(""), "boss").await;

@@ -2,13 +2,13 @@
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use songhe_kernel::identity::holding;
+use songhe_kernel::identity::permitted;
 use songhe_kernel::identity::schema::{app_user, role_grant};
 use songhe_kernel::{Db, FacilityId, KeptExt, Moment, Result, Tx, UserId};
 use songhe_registry::{self as registry, SealedNumber};
 
 use crate::model::{Channel, EndpointId, EndpointKind, Reason, Row, Target};
-use crate::module::READERS;
+use crate::module::{INCIDENTS_READ, READERS};
 use crate::schema::webhook_endpoint;
 use crate::{numbers, presence};
 
@@ -60,7 +60,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, row: &Row, target: Target, rank: Option<i32>
         Channel::Board => {
             let users: Vec<UserId> = people.iter().filter_map(|person| person.user).collect();
             // A board shows what its user may see: somebody without a role here would hear nothing.
-            let users = holding(tx.db(), row.facility_id, READERS, &users)?;
+            let users = permitted(tx.db(), row.facility_id, INCIDENTS_READ, READERS, &users)?;
             let live = presence::live_with_sound(tx.db(), &users, now)?;
             if live.is_empty() {
                 return Ok(Reach::Nobody(Reason::NoLiveBoard, people));

@@ -95,6 +95,11 @@ impl I18n {
         }
     }
 
+    /// Whether there is a message of that key.
+    pub fn has(&self, locale: Locale, key: &str) -> bool {
+        self.bundle(locale).has_message(key)
+    }
+
     /// The message in a language. A missing one is logged; a debug build then shows the key, so that it is seen, a
     /// release build the Chinese text.
     pub fn text(&self, locale: Locale, key: &str, args: &FluentArgs<'_>) -> String {

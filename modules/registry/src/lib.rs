@@ -29,6 +29,7 @@ mod sealed;
 mod shift_windows;
 mod shifts;
 mod staff;
+mod staff_account;
 mod text_enum;
 
 use songhe_kernel::{FacilityId, define_id};
@@ -78,6 +79,7 @@ pub use shifts::{
 pub use staff::{
     Duty, Job, NewStaff, Staff, create_staff, list_staff, set_staff_phone, staff_in, staff_member, staff_of_user,
 };
+pub use staff_account::link_account;
 
 define_id!(
     /// A building, floor, room, bed, home or area.

@@ -76,6 +76,7 @@ static MANIFEST: Manifest = Manifest {
         "registry.contact.ordered",
         "registry.staff.created",
         "registry.staff.phone_changed",
+        "registry.staff.account_changed",
         "registry.roster.changed",
     ],
     // Names from before names were taken apart, and after the rules have changed.

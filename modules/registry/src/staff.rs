@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use songhe_kernel::db::{Db, Tx};
 use songhe_kernel::identity::schema::app_user;
-use songhe_kernel::identity::{Role, Scope, find_user_id, holding};
+use songhe_kernel::identity::{Scope, find_user_id, with_a_role};
 use songhe_kernel::vault::{Sealed, mask};
 use songhe_kernel::{AuditEntry, Error, FacilityId, NewEvent, Result, Text, UserId};
 
@@ -131,7 +131,7 @@ pub(crate) fn enter_staff(
     let found = find_user_id(tx.db(), username)?;
     let user = found.filter(|user| new.user_id.is_none_or(|named| named == *user));
     // An account without a role here and one that is not there are answered alike: nobody learns who works elsewhere.
-    let known = user.map(|user| holding(tx.db(), new.facility_id, &Role::ALL, &[user])).transpose()?;
+    let known = user.map(|user| with_a_role(tx.db(), new.facility_id, &[user])).transpose()?;
     let user = known.and_then(|users| users.first().copied());
     let user = user.ok_or_else(|| Error::field("username", Text::key("registry-error-staff-account")))?;
     create_staff(tx, &NewStaff { user_id: Some(user), ..new.clone() }, actor)

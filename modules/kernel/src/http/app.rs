@@ -14,7 +14,7 @@ use super::{HomePart, Live, Route, RouteTable, openapi, system};
 use crate::audit::Reads;
 use crate::db::Database;
 use crate::error::{Error, Result};
-use crate::identity::{self, Permissions, SignIn};
+use crate::identity::{self, PasswordRules, Permissions, SignIn};
 use crate::metrics::{Metrics, Readiness};
 use crate::module::Modules;
 use crate::pages::Pages;
@@ -42,6 +42,8 @@ pub struct HttpSettings {
     pub zone: Tz,
     /// Shown on the sign-in page. Empty in production.
     pub demo_accounts: Vec<DemoAccount>,
+    /// What is asked of passwords that people choose.
+    pub passwords: PasswordRules,
 }
 
 impl Default for HttpSettings {
@@ -52,6 +54,7 @@ impl Default for HttpSettings {
             metrics_token: None,
             zone: DEFAULT_ZONE,
             demo_accounts: Vec::new(),
+            passwords: PasswordRules::default(),
         }
     }
 }
@@ -93,7 +96,7 @@ impl App {
     /// [`Pages::load`].
     pub fn assemble(parts: Parts) -> Result<Arc<Self>> {
         let declared = parts.modules.iter().flat_map(|module| module.manifest().permissions.iter().copied());
-        let permissions = Arc::new(Permissions::collect(declared)?);
+        let permissions = Arc::new(Permissions::collect(identity::PERMISSIONS.into_iter().chain(declared))?);
         let mut routes: Vec<Route> = identity::routes();
         routes.extend(system::routes());
         routes.extend(parts.modules.iter().flat_map(|module| module.routes()));
@@ -106,8 +109,8 @@ impl App {
             readiness: Readiness::new(&parts.db),
             reads: Reads::start(&parts.db),
             db: parts.db,
+            sign_in: SignIn::new(parts.settings.passwords)?,
             settings: parts.settings,
-            sign_in: SignIn::new()?,
             modules: parts.modules,
             openapi: openapi::document(&routes, &permissions).to_string(),
             permissions,

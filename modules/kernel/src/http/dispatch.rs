@@ -12,9 +12,10 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::visitor::Visitor;
-use super::{App, Ctx, Route, assets, error_response, escapes, guard};
+use super::{Access, App, Ctx, Route, assets, error_response, escapes, guard};
 use crate::audit::{Actor, Origin};
 use crate::error::{Error, Result, Text};
+use crate::identity::First;
 use crate::ids;
 
 /// A body that takes longer to arrive is not waited for.
@@ -104,6 +105,7 @@ async fn respond(mut visitor: Visitor, route: Arc<Route>, request: HttpRequest, 
             let mut response = match denied {
                 Denied::Failed(error) => error_response::answer(&visitor, error),
                 Denied::Forged => error_response::forged(&visitor),
+                Denied::SomethingElseFirst(first) => error_response::something_else_first(&visitor, first),
             };
             guard::protect(&visitor, &mut response);
             response
@@ -145,6 +147,7 @@ enum Denied {
     Failed(Error),
     /// A foreign page may have sent it, or a page of a session that is over.
     Forged,
+    SomethingElseFirst(First),
 }
 
 impl From<Error> for Denied {
@@ -157,6 +160,12 @@ impl From<Error> for Denied {
 async fn admit(visitor: &mut Visitor, route: &Route, request: &HttpRequest, payload: Payload) -> Result<Bytes, Denied> {
     visitor.identify(request).await?;
     route.access.check(visitor.caller.as_deref())?;
+    if let Some(first) = visitor.caller.as_ref().and_then(|caller| caller.first)
+        && !route.at_the_door
+        && route.access != Access::Public
+    {
+        return Err(Denied::SomethingElseFirst(first));
+    }
     escapes::expect_address(request)?;
     if matches!(route.method, Method::GET | Method::HEAD) {
         return Ok(Bytes::new());

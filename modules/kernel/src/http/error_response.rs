@@ -13,6 +13,7 @@ use super::list::url;
 use super::page::{Draft, html};
 use super::visitor::Visitor;
 use crate::error::{Error, FieldError, Text};
+use crate::identity::First;
 
 /// A refused request, as the API answers it (`application/problem+json`).
 #[derive(Debug, Serialize, JsonSchema)]
@@ -107,6 +108,14 @@ pub(super) fn answer(visitor: &Visitor, error: Error) -> HttpResponse {
 /// 403 that says what to do: the page is of a session that is over, or of another site.
 pub(super) fn forged(visitor: &Visitor) -> HttpResponse {
     render(visitor, Refusal::new(StatusCode::FORBIDDEN, Text::key("error-csrf")))
+}
+
+/// 403 for a program, and the page on which it is done for a person.
+pub(super) fn something_else_first(visitor: &Visitor, first: First) -> HttpResponse {
+    if visitor.is_api() || !visitor.navigates {
+        return render(visitor, Refusal::new(StatusCode::FORBIDDEN, Text::key(first.sentence())));
+    }
+    HttpResponse::SeeOther().insert_header((header::LOCATION, first.page())).finish()
 }
 
 /// 405: the path exists, the method does not.

@@ -241,11 +241,11 @@ impl Watched {
         let (permissions, kind, token, now) = (app.permissions.clone(), self.kind, self.token.clone(), app.clock.now());
         match app.db.read(move |db| find_caller(db, &permissions, kind, &token, now)).await {
             Ok(Some(caller)) if caller.same_rights(&self.caller) => {
-                let session = caller.session.id;
+                let (id, session) = (caller.session.id, caller.session.clone());
                 if caller.session.wants_touch(now)
-                    && let Err(error) = app.db.write(move |tx| touch_session(tx, session)).await
+                    && let Err(error) = app.db.write(move |tx| touch_session(tx, &session, None)).await
                 {
-                    tracing::warn!(%error, %session, "last use of a session not kept");
+                    tracing::warn!(%error, session = %id, "last use of a session not kept");
                 }
                 true
             }

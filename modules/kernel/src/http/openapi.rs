@@ -41,7 +41,7 @@ pub(super) fn document(routes: &RouteTable, permissions: &Permissions) -> Value 
         "components": {
             "schemas": generator.take_definitions(true),
             "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "The token of `POST /api/v1/session`." },
+                "bearer": { "type": "http", "scheme": "bearer", "description": "The token of `POST /api/v1/session`, or one of `POST /api/v1/account/tokens`." },
                 "session": {
                     "type": "apiKey", "in": "cookie", "name": super::visitor::SESSION_COOKIE,
                     "description": "A browser's session; what changes state needs its token in `X-CSRF-Token` as well.",
@@ -103,7 +103,7 @@ fn description(access: Access, doc: &ApiDoc, permissions: &Permissions) -> Strin
         Access::SignedIn => "For everybody who is signed in.".to_owned(),
         Access::Permission(name) => {
             let roles: Vec<_> = permissions.roles(name).iter().map(|role| role.as_str()).collect();
-            format!("Needs the permission `{name}` ({}).", roles.join(", "))
+            format!("Needs the permission `{name}` (by default: {}).", roles.join(", "))
         }
     };
     if doc.description.is_empty() { rule } else { format!("{}\n\n{rule}", doc.description) }

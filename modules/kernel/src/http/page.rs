@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::MenuEntry;
 use super::visitor::Visitor;
 use crate::error::Result;
-use crate::identity::Caller;
+use crate::identity::{Caller, RoleName};
 
 /// Stands where a form's key goes while a page is rendered: each occurrence becomes a key of its own afterwards, and
 /// until then two renderings of the same state are the same text.
@@ -32,17 +32,22 @@ struct CallerModel<'a> {
     user_id: String,
     username: &'a str,
     display_name: &'a str,
-    roles: Vec<&'static str>,
+    /// In words.
+    roles: Vec<String>,
     permissions: Vec<&'static str>,
 }
 
 impl<'a> CallerModel<'a> {
-    fn of(caller: &'a Caller) -> Self {
+    fn of(visitor: &Visitor, caller: &'a Caller) -> Self {
+        let words = |role: &RoleName| match caller.own_titles.get(role.as_str()) {
+            Some(title) => title.clone(),
+            None => visitor.words(&format!("kernel-role-{role}")),
+        };
         Self {
             user_id: caller.user_id.to_string(),
             username: &caller.username,
             display_name: &caller.display_name,
-            roles: caller.roles.iter().map(|role| role.as_str()).collect(),
+            roles: caller.roles.iter().map(words).collect(),
             permissions: caller.permissions().map(|(name, _)| name).collect(),
         }
     }
@@ -67,7 +72,7 @@ impl Draft {
         let caller = visitor.caller.as_deref();
         let wrapped = Wrapped {
             page: model,
-            caller: caller.map(CallerModel::of),
+            caller: caller.map(|caller| CallerModel::of(visitor, caller)),
             locale: visitor.locale().as_str(),
             theme: visitor.theme,
             menu: visitor.app.routes().menu(caller, &visitor.path),

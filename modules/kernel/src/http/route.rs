@@ -17,6 +17,16 @@ use crate::identity::{Caller, Permissions};
 const DEFAULT_BODY_LIMIT_BYTES: usize = 64 * 1024;
 
 /// Who may use a route. There is no default: a route without a rule cannot be written.
+///
+/// ```compile_fail
+/// use songhe_kernel::http::{Ctx, Route};
+/// let route = Route::get("/beds", |ctx: Ctx| async move { ctx.no_content() });
+/// ```
+///
+/// ```
+/// use songhe_kernel::http::{Access, Ctx, Route};
+/// let route = Route::get("/beds", Access::SignedIn, |ctx: Ctx| async move { ctx.no_content() });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Everybody, signed in or not.
@@ -84,6 +94,8 @@ pub struct Route {
     pub doc: Option<ApiDoc>,
     /// Why a request that changes something leaves no line in the audit log by itself.
     pub unaudited: Option<&'static str>,
+    /// Whether it is there also for whoever has something else to do first: choose a password.
+    pub(super) at_the_door: bool,
     handler: Handler,
 }
 
@@ -101,6 +113,7 @@ impl Route {
             menu: None,
             doc: None,
             unaudited: None,
+            at_the_door: false,
             handler: Box::new(move |ctx| Box::pin(handler(ctx))),
         }
     }
@@ -156,6 +169,13 @@ impl Route {
     #[must_use]
     pub fn unaudited(mut self, why: &'static str) -> Self {
         self.unaudited = Some(why);
+        self
+    }
+
+    /// Admits also whoever has something else to do first ([`crate::identity::First`]).
+    #[must_use]
+    pub(crate) fn at_the_door(mut self) -> Self {
+        self.at_the_door = true;
         self
     }
 

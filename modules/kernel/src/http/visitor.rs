@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
+use fluent_templates::fluent_bundle::FluentArgs;
 
 use super::App;
 use super::route::is_api;
@@ -68,9 +69,9 @@ impl Visitor {
         let found = self.app.db.read(move |db| find_caller(db, &permissions, kind, &token, now)).await?;
         let Some(caller) = found else { return Ok(()) };
         if caller.session.wants_touch(now) {
-            let session = caller.session.id;
-            if let Err(error) = self.app.db.write(move |tx| touch_session(tx, session)).await {
-                tracing::warn!(%error, %session, "last use of a session not kept");
+            let (session, address) = (caller.session.clone(), Some(self.address));
+            if let Err(error) = self.app.db.write(move |tx| touch_session(tx, &session, address)).await {
+                tracing::warn!(%error, session = %caller.session.id, "last use of a session not kept");
             }
         }
         self.caller = Some(Arc::new(caller));
@@ -80,6 +81,11 @@ impl Visitor {
     /// The user's choice, the cookie's, the browser's, then Chinese.
     pub(crate) fn locale(&self) -> Locale {
         self.caller.as_ref().and_then(|caller| caller.locale).or(self.wish).unwrap_or(Locale::DEFAULT)
+    }
+
+    /// A text without arguments, whose key is put together.
+    pub(crate) fn words(&self, key: &str) -> String {
+        self.app.pages.i18n().text(self.locale(), key, &FluentArgs::new())
     }
 
     pub(crate) fn is_api(&self) -> bool {
@@ -109,7 +115,8 @@ pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
 
 pub(crate) fn session_token(request: &HttpRequest) -> Option<(SessionKind, SessionToken)> {
     if let Some(token) = bearer(request) {
-        return Some((SessionKind::Bearer, SessionToken::from_request(token)));
+        let token = SessionToken::from_request(token);
+        return Some((token.bearer_kind(), token));
     }
     let cookie = request.cookie(SESSION_COOKIE)?;
     Some((SessionKind::Cookie, SessionToken::from_request(cookie.value())))

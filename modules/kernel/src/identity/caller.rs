@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::{Permissions, Role, Session, SessionId, SessionKind};
+use super::roles::has_right;
+use super::{Permission, Permissions, RoleName, Session, SessionId, SessionKind};
 use crate::error::{Error, Result};
 use crate::i18n::Locale;
 use crate::ids::{FacilityId, UserId};
@@ -64,11 +65,80 @@ pub struct Caller {
     /// What the user chose; `None`: the browser's wish counts.
     pub locale: Option<Locale>,
     /// Sorted, without doubles.
-    pub roles: Vec<Role>,
+    pub roles: Vec<RoleName>,
+    /// Titles of those of them that were added on this installation, by name.
+    pub(crate) own_titles: BTreeMap<String, String>,
     pub session: Session,
+    /// What has to be done before anything else is possible.
+    pub first: Option<First>,
     /// By permission; only those that reach some facility.
     scopes: BTreeMap<&'static str, Scope>,
     reach: Scope,
+}
+
+/// What somebody who signed in has to do before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// Choose a password: the one they came with was made by somebody else, or has had its time.
+    ChoosePassword,
+}
+
+impl First {
+    /// The page on which it is done.
+    pub const fn page(self) -> &'static str {
+        match self {
+            Self::ChoosePassword => "/account/password",
+        }
+    }
+
+    /// Fluent key of the sentence that asks for it.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::ChoosePassword => "error-choose-password-first",
+        }
+    }
+}
+
+/// The roles somebody holds, where, and what was changed of them here.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held {
+    pub(super) scopes: BTreeMap<RoleName, Scope>,
+    /// By role, then by permission.
+    pub(super) changes: BTreeMap<RoleName, BTreeMap<String, bool>>,
+    pub(super) own_titles: BTreeMap<String, String>,
+}
+
+impl Held {
+    /// Where a permission is held.
+    fn scope(&self, permission: &Permission) -> Scope {
+        let changed = |role| self.changes.get(role).and_then(|changes| changes.get(permission.name)).copied();
+        let having = self.scopes.iter().filter(|(role, _)| has_right(role, permission.roles, changed(*role)));
+        having.fold(Scope::NONE, |all, (_, scope)| all.union(scope))
+    }
+}
+
+/// What a token leaves of its owner's rights.
+#[derive(Debug, Clone)]
+pub(super) struct Narrowing {
+    pub(super) permissions: Vec<String>,
+    pub(super) facility: Option<FacilityId>,
+}
+
+impl Narrowing {
+    fn apply(&self, permission: &str, scope: Scope) -> Scope {
+        if !self.permissions.iter().any(|kept| kept == permission) {
+            return Scope::NONE;
+        }
+        self.within(scope)
+    }
+
+    fn within(&self, scope: Scope) -> Scope {
+        match self.facility {
+            None => scope,
+            Some(facility) if scope.contains(facility) => Scope::Only(vec![facility]),
+            Some(_) => Scope::NONE,
+        }
+    }
 }
 
 /// Who a caller is, apart from what they may do.
@@ -79,6 +149,8 @@ pub(super) struct Identity {
     pub(super) display_name: String,
     pub(super) locale: Option<Locale>,
     pub(super) session: Session,
+    pub(super) first: Option<First>,
+    pub(super) narrowing: Option<Narrowing>,
 }
 
 impl Caller {
@@ -94,28 +166,34 @@ impl Caller {
                 expires_at: epoch,
             };
             let (username, display_name) = (String::new(), String::new());
-            let who = Identity { user_id: UserId(0), username, display_name, locale: None, session };
-            Caller::new(who, &BTreeMap::new(), &Permissions::default())
+            let (user_id, locale, first, narrowing) = (UserId(0), None, None, None);
+            let who = Identity { user_id, username, display_name, locale, session, first, narrowing };
+            Caller::new(who, &Held::default(), &Permissions::default())
         });
         &NOBODY
     }
 
-    pub(super) fn new(who: Identity, held: &BTreeMap<Role, Scope>, permissions: &Permissions) -> Self {
+    pub(super) fn new(who: Identity, held: &Held, permissions: &Permissions) -> Self {
+        let narrowing = who.narrowing.as_ref();
         let mut scopes = BTreeMap::new();
         for permission in permissions.iter() {
-            let scope = permission.roles.iter().filter_map(|role| held.get(role)).fold(Scope::NONE, Scope::union);
+            let whole = held.scope(&permission);
+            let scope = narrowing.map_or(whole.clone(), |narrowing| narrowing.apply(permission.name, whole));
             if !scope.is_empty() {
                 scopes.insert(permission.name, scope);
             }
         }
+        let reach = held.scopes.values().fold(Scope::NONE, Scope::union);
         Self {
+            reach: narrowing.map_or(reach.clone(), |narrowing| narrowing.within(reach)),
             user_id: who.user_id,
             username: who.username,
             display_name: who.display_name,
             locale: who.locale,
             session: who.session,
-            roles: held.keys().copied().collect(),
-            reach: held.values().fold(Scope::NONE, Scope::union),
+            first: who.first,
+            roles: held.scopes.keys().cloned().collect(),
+            own_titles: held.own_titles.clone(),
             scopes,
         }
     }
@@ -157,8 +235,17 @@ impl Caller {
         self.scopes.iter().map(|(name, scope)| (*name, scope))
     }
 
+    /// Whether a person sits there, rather than a program with a token: what concerns the account itself is theirs.
+    ///
+    /// # Errors
+    /// `Forbidden` for a token.
+    pub fn expect_person(&self) -> Result<()> {
+        if self.session.kind == SessionKind::Token { Err(Error::Forbidden) } else { Ok(()) }
+    }
+
     /// Whether both may do the same things; an open stream ends when they no longer may.
     pub fn same_rights(&self, other: &Self) -> bool {
-        self.roles == other.roles && self.scopes == other.scopes && self.reach == other.reach
+        let both = |caller: &Self| (caller.first, caller.reach.clone());
+        self.roles == other.roles && self.scopes == other.scopes && both(self) == both(other)
     }
 }

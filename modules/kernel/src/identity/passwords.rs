@@ -6,6 +6,7 @@ use argon2::password_hash::{self, Output, ParamsString, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use parking_lot::Mutex;
 use rand::RngCore;
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result, Text};
@@ -63,6 +64,11 @@ impl PasswordHash {
 
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Tells two hashes apart, and nothing else.
+    pub(super) fn mark(&self) -> String {
+        hex::encode(Sha256::digest(self.0.as_bytes()))
     }
 
     fn fits(&self, password: &str) -> Result<bool> {

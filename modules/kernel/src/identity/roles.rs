@@ -66,7 +66,52 @@ impl FromStr for Role {
     }
 }
 
-/// A right that a module declares in its manifest, and the roles that have it.
+/// A role by the name that is stored with a grant: one of the nine, or one that was added on this installation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RoleName {
+    BuiltIn(Role),
+    Own(String),
+}
+
+impl RoleName {
+    /// The role of a stored name.
+    pub fn of(name: &str) -> Self {
+        name.parse().map_or_else(|_| Self::Own(name.to_owned()), Self::BuiltIn)
+    }
+
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::BuiltIn(role) => role.as_str(),
+            Self::Own(name) => name,
+        }
+    }
+}
+
+impl From<Role> for RoleName {
+    fn from(role: Role) -> Self {
+        Self::BuiltIn(role)
+    }
+}
+
+impl PartialEq<Role> for RoleName {
+    fn eq(&self, other: &Role) -> bool {
+        matches!(self, Self::BuiltIn(role) if role == other)
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether a role has a right: what was changed here counts, and else what the right's module says. The one place where
+/// this is decided.
+pub fn has_right(role: &RoleName, defaults: &[Role], changed: Option<bool>) -> bool {
+    changed.unwrap_or_else(|| defaults.iter().any(|default| role == default))
+}
+
+/// A right that a module declares in its manifest, and the roles that have it unless an administrator says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission {
     /// `noun.verb`: `residents.read`.
@@ -97,9 +142,14 @@ impl Permissions {
         self.0.contains_key(name)
     }
 
-    /// The roles that have a permission; none for a name that nobody declared.
+    /// The roles that have a permission by default; none for a name that nobody declared.
     pub fn roles(&self, name: &str) -> &'static [Role] {
         self.0.get(name).copied().unwrap_or_default()
+    }
+
+    /// The declared name that a text is.
+    pub fn name(&self, text: &str) -> Option<&'static str> {
+        self.0.get_key_value(text).map(|(name, _)| *name)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Permission> {
@@ -118,6 +168,14 @@ mod tests {
             assert_eq!(role.as_str().parse::<Role>().unwrap(), role);
         }
         assert!("chief".parse::<Role>().is_err());
+    }
+
+    #[test]
+    fn what_was_changed_here_counts_before_what_a_module_says() {
+        let (nurse, own) = (RoleName::of("nurse"), RoleName::of("rol_0"));
+        assert_eq!((nurse.clone(), own.as_str()), (Role::Nurse.into(), "rol_0"));
+        assert!(has_right(&nurse, &[Role::Nurse], None) && !has_right(&own, &[Role::Nurse], None));
+        assert!(!has_right(&nurse, &[Role::Nurse], Some(false)) && has_right(&own, &[], Some(true)));
     }
 
     #[test]

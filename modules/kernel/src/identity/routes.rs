@@ -7,7 +7,10 @@ use actix_web::http::{StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Scope, SessionId, SessionKind, SignedIn, close_session, set_locale};
+use super::{
+    Attempt, First, Scope, SessionId, SessionKind, SignedIn, account_api, account_pages, close_session, people_api,
+    people_pages, roles_api, roles_pages, set_locale,
+};
 use crate::audit::AuditEntry;
 use crate::db::Tx;
 use crate::error::{Error, FieldError, Result, Text};
@@ -20,10 +23,21 @@ use crate::time::Moment;
 const OWN_TASTE: &str = "language and colours of one's own pages: nobody's data";
 
 pub(crate) fn routes() -> Vec<Route> {
+    let mut routes = door();
+    routes.extend(account_pages::routes());
+    routes.extend(account_api::routes());
+    routes.extend(people_pages::routes());
+    routes.extend(people_api::routes());
+    routes.extend(roles_pages::routes());
+    routes.extend(roles_api::routes());
+    routes
+}
+
+fn door() -> Vec<Route> {
     vec![
         Route::get("/sign-in", Access::Public, show_sign_in),
         Route::post("/sign-in", Access::Public, sign_in),
-        Route::post("/sign-out", Access::SignedIn, sign_out),
+        Route::post("/sign-out", Access::SignedIn, sign_out).at_the_door(),
         Route::post("/preferences", Access::Public, keep_preferences).unaudited(OWN_TASTE),
         Route::post("/api/v1/session", Access::Public, open_api_session).doc(
             ApiDoc::new("Sign in")
@@ -35,10 +49,12 @@ pub(crate) fn routes() -> Vec<Route> {
                 .creates::<OpenedSession>(),
         ),
         Route::delete("/api/v1/session", Access::SignedIn, close_api_session)
+            .at_the_door()
             .doc(ApiDoc::new("Sign out").description("Ends the session that this request is sent with.")),
         Route::get("/api/v1/me", Access::SignedIn, show_me)
+            .at_the_door()
             .doc(ApiDoc::new("Who am I, and what may I do where").returns::<Me>()),
-        Route::put("/api/v1/me/preferences", Access::SignedIn, keep_api_preferences).doc(
+        Route::put("/api/v1/me/preferences", Access::SignedIn, keep_api_preferences).at_the_door().doc(
             ApiDoc::new("Keep what I prefer")
                 .description(
                     "What is absent stays as it is. The language is kept with the account; both are answered as cookies, \
@@ -141,6 +157,7 @@ async fn sign_out(ctx: Ctx) -> Result<HttpResponse> {
 }
 
 async fn end_session(ctx: &Ctx) -> Result<()> {
+    ctx.caller().expect_person()?;
     let session = ctx.caller().session.id;
     ctx.app().db.write(move |tx| sign_off(tx, session)).await
 }
@@ -287,8 +304,11 @@ struct Me {
     display_name: String,
     /// The language in which this session is answered.
     locale: String,
-    roles: Vec<&'static str>,
+    /// By name; those that were added here are `rol_…`.
+    roles: Vec<String>,
     permissions: Vec<Held>,
+    /// Whether another password has to be chosen before anything else.
+    must_change_password: bool,
     session_expires_at: Moment,
 }
 
@@ -313,8 +333,9 @@ async fn show_me(ctx: Ctx) -> Result<HttpResponse> {
         username: caller.username.clone(),
         display_name: caller.display_name.clone(),
         locale: ctx.locale().to_string(),
-        roles: caller.roles.iter().map(|role| role.as_str()).collect(),
+        roles: caller.roles.iter().map(ToString::to_string).collect(),
         permissions: caller.permissions().map(held).collect(),
+        must_change_password: caller.first == Some(First::ChoosePassword),
         session_expires_at: caller.session.expires_at,
     })
 }

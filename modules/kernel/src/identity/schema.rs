@@ -19,6 +19,10 @@ diesel::table! {
         locale -> Nullable<Text>,
         disabled -> Bool,
         created_at -> Timestamp,
+        password_set_at -> Nullable<Timestamp>,
+        one_time_until -> Nullable<Timestamp>,
+        must_change -> Bool,
+        signed_in_at -> Nullable<Timestamp>,
     }
 }
 
@@ -42,6 +46,7 @@ diesel::table! {
         last_seen_at -> Timestamp,
         expires_at -> Timestamp,
         user_agent -> Nullable<Text>,
+        address -> Nullable<Text>,
     }
 }
 
@@ -55,5 +60,47 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    role (name) {
+        name -> Text,
+        title -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    role_permission (role, permission) {
+        role -> Text,
+        permission -> Text,
+        granted -> Bool,
+    }
+}
+
+diesel::table! {
+    api_token (id) {
+        id -> BigInt,
+        token_hash -> Text,
+        user_id -> BigInt,
+        name -> Text,
+        permissions -> Text,
+        facility_id -> Nullable<BigInt>,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        last_used_at -> Nullable<Timestamp>,
+        address -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(session -> app_user (user_id));
-diesel::allow_tables_to_appear_in_same_query!(scope_node, app_user, role_grant, session, idempotency);
+diesel::joinable!(role_grant -> app_user (user_id));
+diesel::joinable!(api_token -> app_user (user_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    scope_node,
+    app_user,
+    role_grant,
+    session,
+    idempotency,
+    role,
+    role_permission,
+    api_token,
+);

@@ -2,17 +2,18 @@
 
 use diesel::prelude::*;
 
-use super::PasswordHash;
-use super::schema::{app_user, session};
+use super::schema::app_user;
+use super::{PasswordHash, SessionId, end_sessions_of, trail};
 use crate::audit::AuditEntry;
 use crate::db::{Db, Tx};
 use crate::error::{Error, FieldError, Result, Text};
 use crate::i18n::Locale;
 use crate::ids::UserId;
 use crate::names::check_name;
+use crate::time::Moment;
 
 pub(super) const MAX_USERNAME_CHARS: usize = 64;
-const MAX_DISPLAY_NAME_CHARS: usize = 100;
+pub(super) const MAX_DISPLAY_NAME_CHARS: usize = 100;
 
 /// An account to be made.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ pub fn create_user(tx: &mut Tx<'_>, user: &NewUser) -> Result<UserId> {
             app_user::locale.eq(user.locale.map(Locale::as_str)),
             app_user::disabled.eq(false),
             app_user::created_at.eq(now),
+            app_user::password_set_at.eq(Some(now)),
         ))
         .execute(tx.db())
         .map_err(Error::from);
@@ -85,14 +87,45 @@ pub fn find_user_id(db: &mut Db, username: &str) -> Result<Option<UserId>> {
     Ok(found.optional()?)
 }
 
-/// What a sign-in is checked against; disabled accounts are unknown.
-pub(super) fn find_credential(db: &mut Db, username: &str) -> Result<Option<(UserId, PasswordHash)>> {
-    let row: Option<(UserId, String)> = app_user::table
-        .filter(app_user::username.eq(username).and(app_user::disabled.eq(false)))
-        .select((app_user::id, app_user::password_hash))
-        .first(db)
-        .optional()?;
-    Ok(row.map(|(id, hash)| (id, PasswordHash::from_stored(hash))))
+/// What a sign-in is checked against.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = app_user)]
+pub(super) struct Credential {
+    #[diesel(column_name = id)]
+    pub(super) user: UserId,
+    password_hash: String,
+    /// A one-time password is good until then.
+    one_time_until: Option<Moment>,
+    password_set_at: Option<Moment>,
+    created_at: Moment,
+}
+
+impl Credential {
+    pub(super) fn hash(&self) -> PasswordHash {
+        PasswordHash::from_stored(self.password_hash.clone())
+    }
+
+    /// Whether it still opens the door; a one-time password that nobody used in time does not.
+    pub(super) fn counts(&self, now: Moment) -> bool {
+        self.one_time_until.is_none_or(|until| now < until)
+    }
+
+    /// For how many days it has been the account's.
+    pub(super) fn days_old(&self, now: Moment) -> i64 {
+        now.since(self.password_set_at.unwrap_or(self.created_at)).num_days()
+    }
+}
+
+/// By user name; disabled accounts are unknown.
+pub(super) fn find_credential(db: &mut Db, username: &str) -> Result<Option<Credential>> {
+    let found = app_user::table.filter(app_user::username.eq(username).and(app_user::disabled.eq(false)));
+    Ok(found.select(Credential::as_select()).first(db).optional()?)
+}
+
+/// By account; disabled ones are unknown.
+pub(super) fn credential_of(db: &mut Db, user: UserId) -> Result<Option<Credential>> {
+    let found = app_user::table.filter(app_user::id.eq(user).and(app_user::disabled.eq(false)));
+    Ok(found.select(Credential::as_select()).first(db).optional()?)
 }
 
 /// Sets a new password and ends all of the user's sessions.
@@ -100,14 +133,38 @@ pub(super) fn find_credential(db: &mut Db, username: &str) -> Result<Option<(Use
 /// # Errors
 /// `NotFound` when there is no such user.
 pub fn set_password(tx: &mut Tx<'_>, user: UserId, password: &PasswordHash) -> Result<()> {
-    let changed = diesel::update(app_user::table.find(user))
-        .set(app_user::password_hash.eq(password.as_str()))
-        .execute(tx.db())?;
-    if changed == 0 {
-        return Err(Error::NotFound);
-    }
-    let ended = diesel::delete(session::table.filter(session::user_id.eq(user))).execute(tx.db())?;
+    keep_password(tx, user, password)?;
+    let ended = end_sessions_of(tx, user, None)?;
     tx.audit(AuditEntry::new("user.password", user).after(serde_json::json!({ "sessions_ended": ended })))
+}
+
+/// Sets the password that a user chose and ends their other sessions.
+///
+/// # Errors
+/// `NotFound` when there is no such user.
+pub fn choose_password(tx: &mut Tx<'_>, user: UserId, password: &PasswordHash, session: SessionId) -> Result<()> {
+    keep_password(tx, user, password)?;
+    end_sessions_of(tx, user, Some(session))?;
+    trail::note(tx, user, "people.choose_password", user, None, (None, None))
+}
+
+fn keep_password(tx: &mut Tx<'_>, user: UserId, password: &PasswordHash) -> Result<()> {
+    let now = tx.now();
+    let changed = diesel::update(app_user::table.find(user))
+        .set((
+            app_user::password_hash.eq(password.as_str()),
+            app_user::password_set_at.eq(Some(now)),
+            app_user::one_time_until.eq(None::<Moment>),
+            app_user::must_change.eq(false),
+        ))
+        .execute(tx.db())?;
+    if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// Asks a user for another password before anything else: theirs has had its time.
+pub(super) fn ask_for_another(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    diesel::update(app_user::table.find(user)).set(app_user::must_change.eq(true)).execute(tx.db())?;
+    Ok(())
 }
 
 /// Keeps the language a user chose.

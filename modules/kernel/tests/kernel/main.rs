@@ -5,6 +5,7 @@ mod audit;
 mod http;
 mod identity;
 mod log;
+mod people;
 mod servers;
 mod support;
 mod vault;

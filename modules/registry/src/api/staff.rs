@@ -11,7 +11,7 @@ use songhe_kernel::{Db, Error, FacilityId, Result, UserId};
 use crate::module::{STAFF_READ, STAFF_UNMASK, STAFF_WRITE};
 use crate::sealed::{Show, note_unmasking_of_staff, shown};
 use crate::staff::{enter_staff, usernames};
-use crate::{Job, NewStaff, Staff, StaffId, list_staff, set_staff_phone, staff_member};
+use crate::{Job, NewStaff, Staff, StaffId, link_account, list_staff, set_staff_phone, staff_member};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -30,6 +30,12 @@ pub(super) fn routes() -> Vec<Route> {
                 .description("Who asked, and why, is written down.")
                 .body::<Unmask>()
                 .returns::<Number>(),
+        ),
+        Route::put("/api/v1/staff/{id}/account", Access::Permission(STAFF_WRITE), set_account).doc(
+            ApiDoc::new("Set the account that a member of staff signs in with")
+                .description("It needs a role at the facility; `null`: none, and nothing reaches them here.")
+                .body::<AccountBody>()
+                .returns::<StaffBody>(),
         ),
     ]
 }
@@ -183,4 +189,19 @@ async fn unmask(ctx: Ctx) -> Result<HttpResponse> {
     ctx.caller().expect_at(STAFF_UNMASK, member.facility_id)?;
     note_unmasking_of_staff(&ctx, member.facility_id, id, &body.reason).await?;
     ctx.json_ok(&Number { phone: shown(&ctx, member.number(), &keys, Show::Full) })
+}
+
+/// An account by its name.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "StaffAccount")]
+struct AccountBody {
+    username: Option<String>,
+}
+
+async fn set_account(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, body): (StaffId, AccountBody) = (ctx.id("id")?, ctx.json()?);
+    let (scope, actor) = (ctx.caller().facilities(STAFF_WRITE).clone(), Some(ctx.caller().user_id));
+    ctx.app().db.write(move |tx| link_account(tx, &scope, id, body.username.as_deref(), actor)).await?;
+    ctx.json_ok(&one(&ctx, id).await?)
 }

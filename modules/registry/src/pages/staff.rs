@@ -14,7 +14,7 @@ use super::{PAGE_ROWS, chosen, facilities_of, facility_choices, looked_at, menu}
 use crate::module::{STAFF_READ, STAFF_UNMASK, STAFF_WRITE};
 use crate::sealed::{Show, note_unmasking_of_staff, shown};
 use crate::staff::{enter_staff, usernames};
-use crate::{Job, NewStaff, StaffId, list_staff, set_staff_phone, staff_member};
+use crate::{Job, NewStaff, StaffId, link_account, list_staff, set_staff_phone, staff_member};
 
 pub(super) fn routes() -> Vec<Route> {
     let entry = menu("registry-menu-staff", "user", Section::Manage, 40);
@@ -23,6 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/staff", Access::Permission(STAFF_WRITE), create),
         Route::post("/staff/{id}/phone", Access::Permission(STAFF_WRITE), set_phone),
         Route::post("/staff/{id}/unmask", Access::Permission(STAFF_UNMASK), unmask),
+        Route::post("/staff/{id}/account", Access::Permission(STAFF_WRITE), set_account),
     ]
 }
 
@@ -227,5 +228,20 @@ async fn unmask(ctx: Ctx) -> Result<HttpResponse> {
     match refused(note_unmasking_of_staff(&ctx, found.facility_id, id, &form.reason).await)? {
         Ok(()) => render(&ctx, query, &StaffForm::default(), &[], Some(id)).await,
         Err(errors) => render(&ctx, query, &StaffForm::default(), &errors, None).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Account {
+    #[serde(default)]
+    username: String,
+}
+
+async fn set_account(ctx: Ctx) -> Result<HttpResponse> {
+    let (id, form): (StaffId, Account) = (ctx.id("id")?, ctx.form()?);
+    let (scope, actor) = (ctx.caller().facilities(STAFF_WRITE).clone(), Some(ctx.caller().user_id));
+    match refused(ctx.once(move |tx| link_account(tx, &scope, id, Some(&form.username), actor)).await)? {
+        Ok(facility) => ctx.redirect(&url("/staff", &[("facility", &facility.to_string())])),
+        Err(errors) => render(&ctx, Query::default(), &StaffForm::default(), &errors, None).await,
     }
 }
