@@ -9,6 +9,7 @@
 //! - `commands`: what devices are asked, and what comes of it
 //! - `decode`: the installer's look at a message
 //! - `history`: a year of observations
+//! - `rights`, `rights_plant`: every route, asked by every role, about what is here and what is elsewhere
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
 //! - `migrations`: schemas of both databases, up and down, and a database that moved to another cluster
@@ -28,6 +29,8 @@ mod ladder_clock;
 mod load;
 mod migrations;
 mod mqtt;
+mod rights;
+mod rights_plant;
 mod routes;
 mod servers;
 mod servers_load;
