@@ -12,6 +12,7 @@
 //! - `commands`: what devices are asked, and what comes of it
 //! - `decode`: the installer's look at a message
 //! - `history`: a year of observations
+//! - `rights`, `rights_plant`: every route, asked by every role, about what is here and what is elsewhere
 //! - `secrets`: what nobody may read afterwards, and the keys that see to it
 //! - `startup`: configuration, commands, demo, HTTPS, who may reach what
 //! - `zigbee`, `zigbee_hostile`: devices behind a Zigbee2MQTT gateway
@@ -39,6 +40,8 @@ mod ladder_clock;
 mod load;
 mod migrations;
 mod mqtt;
+mod rights;
+mod rights_plant;
 mod room;
 mod routes;
 mod secrets;

@@ -34,7 +34,7 @@ fn fill_schema(url: &str) {
     migrate(url, &songhe::migrations::all(kind)).unwrap();
 }
 
-static HASH: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::make(PASSWORD).unwrap());
+pub static HASH: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::make(PASSWORD).unwrap());
 
 /// What the street is like.
 #[derive(Clone)]

@@ -107,7 +107,7 @@ people-role-delete-confirm = 确定删除这个角色吗？
 ## 权限名称
 permission-people-read = 查看账号和角色
 permission-people-write = 管理账号、授予角色
-permission-audit-read = 查看操作日志
+permission-audit-read = 查看审计日志
 permission-residents-unmask = 查看老人及联系人的完整号码（须说明理由）
 permission-staff-unmask = 查看员工的完整号码（须说明理由）
 permission-roles-write = 修改角色权限（须为整个系统的角色）
