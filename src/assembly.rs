@@ -1,47 +1,37 @@
 //! The one hand-written list of modules and adapters, and the start and end of a server.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use songhe_adapter_core::DeviceAdapter;
-use songhe_broker::{Broker, BrokerError, BrokerSettings, TlsSettings};
+use songhe_broker::{Broker, BrokerError};
 use songhe_devices::device_tests::OverdueTests;
 use songhe_devices::history;
-use songhe_devices::link::{Lane, LinkSettings, LinkState};
-use songhe_devices::link_commands;
 use songhe_devices::outlet::Outlet;
 use songhe_devices::{DevicePanels, Devices, Ingest};
 use songhe_incidents::figures::notes::ReportNotes;
 use songhe_incidents::{Boards, IncidentPanels, Incidents, IncidentsHome};
-use songhe_kernel::audit;
-use songhe_kernel::db::DatabaseSettings;
 use songhe_kernel::http::{App, DemoAccount, HttpSettings, Parts};
-use songhe_kernel::runtime::{self, Opened, Runtime};
+use songhe_kernel::runtime::{Opened, Runtime};
 use songhe_kernel::servers::{Intake, Introduction, Servers};
 use songhe_kernel::{Database, Module, Modules, SharedClock};
 use songhe_registry::{MyShifts, Panels, Registry};
 use tokio::sync::watch;
 
 use crate::audit_log::AuditLog;
-use crate::brokers::mosquitto;
+use crate::background::Background;
 use crate::certificates::Certificates;
 use crate::config::{Config, MqttMode};
-use crate::disk::Disk;
 use crate::http::Listener;
-use crate::mqtt::{CommandWay, DeviceGate, ServerAccount, let_go_of_old_credentials, made_lately};
+use crate::opening::lock_file;
+pub use crate::opening::open_database;
 use crate::system::System;
-use crate::turns::Links;
-use crate::{heartbeat, keys, migrations, open_files, tls};
+use crate::{keys, open_files, tls};
 
 /// How many ports after the configured one are tried, where that is wanted.
-const PORTS_TRIED: u16 = 50;
-
-/// Largest packet at the embedded broker: the inventory of a gateway with a hundred devices. Devices have less, see
-/// `src/mqtt.rs`.
-const MAX_PACKET_BYTES: usize = 1024 * 1024;
+pub(crate) const PORTS_TRIED: u16 = 50;
 
 /// Two servers on one database need one broker.
 const NOT_SHARED: &str = "Another Songhe is running on this database, and one of both has the embedded broker, which \
@@ -116,91 +106,6 @@ pub struct Server {
     _only_server: Option<File>,
 }
 
-/// Opens the migrated database; creates the folder of a SQLite file.
-///
-/// # Errors
-/// When it cannot be opened or migrated.
-pub async fn open_database(config: &Config, clock: SharedClock) -> Result<Opened, StartError> {
-    let mut settings = DatabaseSettings::new(config.database.url.clone());
-    settings.connections = config.database.connections;
-    prepare_folder(&config.database.url)?;
-    prepare_file(&config.database.url)?;
-    let kind = settings.kind()?;
-    let url = settings.url.clone();
-    let ran = tokio::task::spawn_blocking(move || songhe_kernel::db::migrate(&url, &migrations::all(kind)))
-        .await
-        .map_err(|error| StartError::Other(error.to_string()))??;
-    if !ran.is_empty() {
-        tracing::info!(migrations = ran.len(), "database migrated");
-    }
-    let opened = runtime::open(&settings, clock).await?;
-    keys::open(&opened.db, config).await?;
-    Ok(opened)
-}
-
-/// Before work on a database that a running server must not be disturbed in.
-///
-/// # Errors
-/// When another Songhe is running on this SQLite file.
-pub(crate) fn expect_alone(url: &str) -> Result<(), StartError> {
-    prepare_folder(url)?;
-    lock_file(url).map(drop)
-}
-
-fn prepare_folder(url: &str) -> Result<(), StartError> {
-    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(()) };
-    let path = std::path::Path::new(path.strip_prefix("//").unwrap_or(path));
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => std::fs::create_dir_all(parent)
-            .map_err(|error| StartError::Other(format!("{} cannot be created: {error}", parent.display()))),
-        None => Ok(()),
-    }
-}
-
-/// A SQLite file belongs to its owner alone: it holds residents, password hashes and secrets, and SQLite gives its
-/// companions the same rights. Answers its path without links, so that one file has one lock; `None` for PostgreSQL.
-fn prepare_file(url: &str) -> Result<Option<PathBuf>, StartError> {
-    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let cannot = |error| StartError::Other(format!("The database file {path} cannot be opened: {error}."));
-    private_file(path).map(Some).map_err(cannot)
-}
-
-/// A file that is there is not opened: closing it would take away the locks of every SQLite connection of this process to
-/// it, and another program that looks into the database would then throw the write-ahead log away.
-fn private_file(path: &str) -> std::io::Result<PathBuf> {
-    if !std::fs::exists(path)? {
-        let mut options = File::options();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        drop(options.open(path)?);
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        }
-    }
-    std::fs::canonicalize(path)
-}
-
-/// A SQLite file has one server: a lock beside it, given back by the system however the process ends.
-fn lock_file(url: &str) -> Result<Option<File>, StartError> {
-    let Some(database) = prepare_file(url)? else { return Ok(None) };
-    let path = format!("{}.lock", database.display());
-    let cannot = |error: std::io::Error| StartError::Other(format!("{path} cannot be locked: {error}"));
-    let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(StartError::Other(format!(
-            "Another Songhe is running on this database ({path} is locked). Stop it, or give this one a database.url of its own."
-        ))),
-        Err(TryLockError::Error(error)) => Err(cannot(error)),
-    }
-}
-
 impl Server {
     /// Starts everything: database, modules, broker or link, background work, HTTP.
     ///
@@ -233,7 +138,6 @@ impl Server {
         let ingest = Ingest::start(db.clone(), adapters());
         let system = System::new(config);
         let outlet = Outlet::default();
-        let routine = system.routine();
         let modules = modules(config, &db, system.clone(), outlet.clone())?;
         let sealed = keys::columns(&modules);
         keys::convert(&db, &sealed, &config.database.url).await?;
@@ -257,49 +161,18 @@ impl Server {
         }
         ensure_schedules(&db, modules.clone(), config.zone()?).await?;
         let runtime = Runtime::start(&opened, modules).await?;
-        let mut links = tokio::task::JoinSet::new();
-        let credentials = made_lately(&db).await.unwrap_or_default();
-        let broker = match config.mqtt.mode {
-            MqttMode::Embedded => {
-                Some(start_broker(&db, &ingest, config, &certificates, options.next_free_port).await?)
-            }
-            MqttMode::External => {
-                if let Some(files) = mosquitto::Files::of(&config.mqtt) {
-                    links.spawn(files.keep(db.clone(), stopped.clone()));
-                }
-                let shared = shared_links(&db, config);
-                let (commands, asked) = link_commands::pair();
-                outlet.open(Arc::new(commands));
-                // Each server sends commands: a name of its own.
-                let own = format!("commands-{}", opened.number);
-                links.spawn(link_commands::run(shared.settings.clone(), own, asked, stopped.clone()));
-                system.watch_links(shared.states.clone());
-                match &servers {
-                    Some(servers) => links.spawn(shared.run_in_turns(servers.peers(), stopped.clone())),
-                    None => links.spawn(shared.run(ingest.clone(), stopped.clone())),
-                };
-                None
-            }
-            MqttMode::Off => None,
+        let mut background = Background {
+            db: &db,
+            config,
+            system: &system,
+            servers: servers.as_ref(),
+            certificates: &certificates,
+            stopped,
+            links: tokio::task::JoinSet::new(),
         };
-        if let Some(broker) = &broker {
-            system.watch_broker(broker);
-            outlet.open(Arc::new(CommandWay(broker.publisher())));
-            links.spawn(let_go_of_old_credentials(db.clone(), broker.publisher(), credentials, stopped.clone()));
-        }
-        if let Some(disk) = Disk::of(config) {
-            links.spawn(disk.keep(db.clone(), stopped.clone()));
-        }
-        system.watch_certificates(certificates.clone());
-        links.spawn(certificates.keep(stopped.clone()));
-        if let Some(routine) = routine {
-            links.spawn(routine.run(db.clone(), stopped.clone()));
-        }
-        links.spawn(keys::keep(db.clone(), config.clone(), sealed, stopped.clone()));
-        links.spawn(keep_audit(db.clone(), config, servers.as_ref(), stopped.clone())?);
-        links.spawn(history::run(db.clone(), keep(config), stopped.clone()));
-        links.spawn(system.watch_database(db.clone(), stopped.clone()));
-        links.spawn(heartbeat::run(config.heartbeat.clone(), app.clone(), stopped.clone()));
+        let broker = background.reach_devices(&ingest, &outlet, opened.number, options.next_free_port).await?;
+        background.tend(&app, sealed)?;
+        let links = background.links;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = Listener::start(socket, app.clone(), config.server.workers, tls)
             .map_err(|error| StartError::Listen(config.server.listen, error))?;
@@ -353,25 +226,6 @@ impl Server {
         }
         tracing::info!(ms = started.elapsed().as_millis() as u64, "stopped");
     }
-}
-
-/// Seals and keeps the audit log, on the one server that speaks for all.
-fn keep_audit(
-    db: Database,
-    config: &Config,
-    servers: Option<&Servers>,
-    stop: watch::Receiver<bool>,
-) -> Result<impl Future<Output = ()> + Send + use<>, StartError> {
-    let (keeping, peers) = (config.keeping()?, servers.map(Servers::peers));
-    let my_turn = move || peers.as_ref().is_none_or(|peers| peers.view().speaks());
-    Ok(audit::keep(db, keeping, my_turn, stop))
-}
-
-/// For how long observations are kept.
-pub(crate) fn keep(config: &Config) -> history::Keep {
-    let crate::config::Retention { readings_days, events_days, emergencies_days, hourly_days, daily_days } =
-        config.retention;
-    history::Keep { readings_days, events_days, emergencies_days, hourly_days, daily_days }
 }
 
 /// Every module of this build, in the order of their floors.
@@ -434,45 +288,6 @@ fn bind(wanted: SocketAddr, next_free: bool) -> Result<TcpListener, StartError> 
     Err(StartError::PortInUse(wanted))
 }
 
-async fn start_broker(
-    db: &Database,
-    ingest: &Arc<Ingest>,
-    config: &Config,
-    certificates: &Certificates,
-    next_free: bool,
-) -> Result<Broker, StartError> {
-    let gate = DeviceGate::new(db.clone(), ingest.clone(), ServerAccount::random());
-    let mqtt = &config.mqtt;
-    let mut settings = BrokerSettings::new(mqtt.listen);
-    settings.data_dir = Some(mqtt.data_dir.clone());
-    settings.max_clients = mqtt.max_clients;
-    settings.max_waiting = open_files::room_for(mqtt.max_clients, mqtt.max_waiting);
-    settings.max_packet_bytes = MAX_PACKET_BYTES;
-    settings.rates = mqtt.rates();
-    if let (Some(bind), Some((certificate, key))) = (mqtt.tls_listen, mqtt.tls_files(&config.tls)) {
-        let mut server = certificates.serve(certificate, key)?;
-        // The protocols of the pages are none of a device's.
-        server.alpn_protocols.clear();
-        settings.tls = Some(TlsSettings { bind, config: Arc::new(server) });
-    }
-    std::fs::create_dir_all(&mqtt.data_dir)
-        .map_err(|error| StartError::Other(format!("{} cannot be created: {error}", mqtt.data_dir.display())))?;
-    for _ in 0..PORTS_TRIED {
-        match songhe_broker::start(settings.clone(), gate.clone()).await {
-            Ok(broker) => {
-                gate.answer_by(broker.publisher());
-                return Ok(broker);
-            }
-            Err(BrokerError::PortInUse(address)) if next_free && address == settings.bind => {
-                settings.bind.set_port(address.port().wrapping_add(1));
-            }
-            Err(BrokerError::PortInUse(address)) => return Err(StartError::PortInUse(address)),
-            Err(error) => return Err(StartError::Broker(error)),
-        }
-    }
-    Err(StartError::PortInUse(mqtt.listen))
-}
-
 /// Makes this server known to the others on its database.
 async fn join_servers(opened: &Opened, config: &Config, socket: &TcpListener) -> Result<Option<Servers>, StartError> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -488,21 +303,4 @@ async fn join_servers(opened: &Opened, config: &Config, socket: &TcpListener) ->
         Err(songhe_kernel::Error::Conflict(_)) => Err(StartError::Other(NOT_SHARED.into())),
         joined => Ok(joined?),
     }
-}
-
-/// Every connection to an external broker.
-fn shared_links(db: &Database, config: &Config) -> Links {
-    let settings = LinkSettings {
-        host: config.mqtt.host.clone(),
-        port: config.mqtt.port,
-        username: config.mqtt.username.clone(),
-        password: config.mqtt.password.clone(),
-        client_id: config.mqtt.client_id.clone(),
-        limits: config.mqtt.limits(),
-    };
-    let gateways = adapters().iter().any(|adapter| adapter.manifest().gateways);
-    let lanes = [Lane::Emergency, Lane::Telemetry, Lane::Gateways];
-    let states = lanes.into_iter().filter(|lane| *lane != Lane::Gateways || gateways);
-    let states = states.map(|lane| (lane, Arc::new(LinkState::default()))).collect();
-    Links { settings, db: db.clone(), states }
 }

@@ -4,6 +4,7 @@
 
 pub mod assembly;
 mod audit_log;
+mod background;
 pub mod backup;
 pub mod bench;
 mod brokers;
@@ -18,6 +19,7 @@ mod keys;
 pub mod migrations;
 mod mqtt;
 mod open_files;
+mod opening;
 mod system;
 pub mod tls;
 mod turns;

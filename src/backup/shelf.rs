@@ -42,7 +42,7 @@ pub fn list(folder: &Path) -> Outcome<Vec<Kept>> {
             all.push(Kept { path: entry.path(), header, bytes: about.len() });
         }
     }
-    all.sort_by(|one, other| other.header.created_at.cmp(&one.header.created_at));
+    all.sort_by_key(|one| std::cmp::Reverse(one.header.created_at));
     Ok(all)
 }
 

@@ -27,7 +27,8 @@ use super::load::{Load, PAYLOAD, UNPACED, WINDOW};
 use super::mosquitto::Mosquitto;
 use super::stream::{Reader, Seen};
 use super::{loopback, percentile_ms, sorted};
-use crate::assembly::{Server, StartOptions, keep};
+use crate::assembly::{Server, StartOptions};
+use crate::background::keep;
 use crate::cli::Failure;
 use crate::config::{Config, Disk, MqttMode};
 

@@ -14,9 +14,10 @@ use songhe_kernel::http::DemoAccount;
 use songhe_kernel::schema::meta;
 use songhe_kernel::{Database, SystemClock};
 
-use crate::assembly::{Server, StartOptions, expect_alone, open_database};
+use crate::assembly::{Server, StartOptions, open_database};
 use crate::cli::{Failure, start_log, until_stopped};
 use crate::config::Config;
+use crate::opening::expect_alone;
 
 #[derive(clap::Args)]
 pub struct Arguments {

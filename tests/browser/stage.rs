@@ -56,6 +56,7 @@ impl Stage {
             std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
         }
         let mut config = Config { disk: songhe::config::Disk::OFF, ..Config::default() };
+        config.vault.key_file = Some(seed.join("keys").join("songhe.keys"));
         config.server.listen = ([127, 0, 0, 1], 0).into();
         config.mqtt.listen = ([127, 0, 0, 1], 0).into();
         config.mqtt.data_dir = dir.path().join("mqtt");

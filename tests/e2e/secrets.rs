@@ -12,7 +12,7 @@ use crate::SOON;
 use crate::api::Api;
 use crate::mqtt::publish;
 use crate::sql::Connection;
-use crate::world::{MIGRATED, PASSWORD, Plan, Wiring, World, program, rung, seed_with_keys, toml};
+use crate::world::{MIGRATED, PASSWORD, Plan, Wiring, World, keys_line, program, rung, seed_with_keys, toml};
 
 const RESIDENT: &str = "13711130001";
 const CONTACT: &str = "13711130002";
@@ -56,8 +56,8 @@ fn held(db: &TestDb) -> Vec<(String, Vec<u8>)> {
 }
 
 fn config(db: &TestDb, keys: &Path) -> String {
-    let toml = toml(db, &Wiring::Embedded);
-    format!("{toml}\n[vault]\nkey_file = \"{}\"\n\n[log]\nfilter = \"debug\"\n", keys.display())
+    let own = format!("key_file = \"{}\"", keys.display());
+    toml(db, &Wiring::Embedded).replace(&keys_line(), &own) + "\n[log]\nfilter = \"debug\"\n"
 }
 
 /// The seed, by its own keys: the same file as the server's.

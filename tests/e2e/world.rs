@@ -87,10 +87,22 @@ pub struct World {
     pub foreign_button: Button,
 }
 
+/// What seals sensitive fields, of the seed and of every server over it.
+static KEYS: LazyLock<String> = LazyLock::new(|| {
+    let ring = songhe_kernel::vault::KeyRing::draw().to_text();
+    ring.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect::<Vec<_>>().join(";")
+});
+
+/// The line of a configuration that names [`KEYS`].
+pub fn keys_line() -> String {
+    format!("keys = \"{}\"", *KEYS)
+}
+
 /// Fills a migrated database and lets go of it.
 pub async fn seed(db: &TestDb, clock: SharedClock, plan: &Plan) -> World {
     LazyLock::force(&HASH);
-    let config = Config { database: database(db), ..Config::default() };
+    let mut config = Config { database: database(db), ..Config::default() };
+    config.vault.keys = Some(KEYS.clone());
     let opened = open_database(&config, clock).await.unwrap();
     let plan = plan.clone();
     opened.db.write(move |tx| fill(tx, &plan)).await.unwrap()
@@ -357,6 +369,7 @@ fn config(db: &TestDb, dir: &Path, wiring: &Wiring) -> Config {
     config.server.workers = 1;
     config.mqtt.listen = "127.0.0.1:0".parse().unwrap();
     config.mqtt.data_dir = dir.join("mqtt");
+    config.vault.keys = Some(KEYS.clone());
     if let Wiring::External(broker) = wiring {
         config.mqtt.mode = MqttMode::External;
         config.mqtt.port = broker.port();
@@ -387,7 +400,8 @@ pub fn toml_at(url: &str, wiring: &Wiring) -> String {
         }
     };
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{url}\"\n\n{DISK_OFF}\n\n[mqtt]\n{mqtt}\n"
+        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{url}\"\n\n{DISK_OFF}\n\n[vault]\n{}\n\n[mqtt]\n{mqtt}\n",
+        keys_line()
     )
 }
 

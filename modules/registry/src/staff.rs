@@ -160,7 +160,7 @@ pub fn set_staff_phone(tx: &mut Tx<'_>, id: StaffId, phone: Option<&str>, actor:
     check.finish()?;
     let told = |phone: Option<String>| json!({ "phone": phone });
     let entry = AuditEntry::new("staff.phone", id).at(facility);
-    tx.audit(entry.before(told(before)).after(told(phone.as_deref().map(mask::phone))))?;
+    tx.audit(entry.before(told(before)).after(told(phone.map(mask::phone))))?;
     let sealed = tx.seal_field(id.person(), &STAFF_PHONE, id.0, phone)?;
     diesel::update(staff::table.find(id)).set(staff::phone_sealed.eq(sealed)).execute(tx.db())?;
     tx.publish(NewEvent {

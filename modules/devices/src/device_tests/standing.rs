@@ -154,9 +154,7 @@ fn emergency_devices(db: &mut Db, facility: FacilityId) -> Result<(Vec<Device>, 
         .filter(device_test::kind.eq(TestKind::Commissioning.as_str()))
         .filter(device_test::expects.ne(Expects::Any.as_str()))
         .select(device_test::device_id);
-    let calls = || {
-        device::id.eq_any(told.clone()).or(device::id.eq_any(buttons.clone())).or(device::id.eq_any(by_alarm.clone()))
-    };
+    let calls = || device::id.eq_any(told.clone()).or(device::id.eq_any(buttons)).or(device::id.eq_any(by_alarm));
     let here = device::facility_id.eq(facility.0).and(device::enabled.eq(true));
     let exempt = device_test_exempt::table.select(device_test_exempt::device_id);
     let rows: Vec<(Device, bool)> = device::table

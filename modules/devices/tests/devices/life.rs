@@ -282,7 +282,7 @@ both_databases! {
         let desk = Desk::open(&test).await;
         let (facility, admin) = (desk.street.here.facility.to_string(), desk.token("admin").await);
         let limits = |guard: &'static str, regular: &'static str| {
-            let form = vec![("facility", facility.clone()), ("guard", guard.into()), ("regular", regular.into()), ("daily", "1500".into())];
+            let form = [("facility", facility.clone()), ("guard", guard.into()), ("regular", regular.into()), ("daily", "1500".into())];
             let (desk, admin) = (&desk, &admin);
             async move {
                 let form: Vec<(&str, &str)> = form.iter().map(|(name, value): &(&str, String)| (*name, value.as_str())).collect();

@@ -251,8 +251,11 @@ pub fn find_person(db: &mut Db, by: &Caller, permissions: &Permissions, id: User
     Office::open(db, by, permissions)?.person(db, id)
 }
 
+/// A place that a role may be given at, and its name.
+pub type NamedNode = (At, String);
+
 /// What a caller may choose from when giving a role: roles, and where.
-pub fn grantable(db: &mut Db, by: &Caller, permissions: &Permissions) -> Result<(Vec<RoleRights>, Vec<(At, String)>)> {
+pub fn grantable(db: &mut Db, by: &Caller, permissions: &Permissions) -> Result<(Vec<RoleRights>, Vec<NamedNode>)> {
     let office = Office::open(db, by, permissions)?;
     let places = office.tree.choices(by.facilities(PEOPLE_WRITE));
     let somewhere = |role: &&RoleRights| places.iter().any(|(at, _)| office.may_grant(&role.name, at.0));
