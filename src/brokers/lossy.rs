@@ -48,8 +48,8 @@ struct Probe {
 impl Probe {
     /// # Errors
     /// A sentence, when the broker does not answer or refuses.
-    async fn connect(mqtt: &Mqtt, suffix: &str, clean: bool) -> Result<Self, String> {
-        let mut options = MqttOptions::new(format!("{}-{suffix}", mqtt.client_id), &mqtt.host, mqtt.port);
+    async fn connect(mqtt: &Mqtt, run: &str, suffix: &str, clean: bool) -> Result<Self, String> {
+        let mut options = MqttOptions::new(format!("{}-{suffix}-{run}", mqtt.client_id), &mqtt.host, mqtt.port);
         options.set_credentials(&mqtt.username, &mqtt.password);
         options.set_clean_session(clean);
         options.set_keep_alive(Duration::from_secs(20));
@@ -88,30 +88,32 @@ impl Probe {
 /// # Errors
 /// A sentence, when the test could not be made: the broker is not there, or refuses.
 pub(crate) async fn test(mqtt: &Mqtt) -> Result<Verdict, String> {
+    // Two servers that start at once must not take each other's sessions and messages.
+    let run = &format!("{:016x}", rand::random::<u64>());
     // No adapter listens to that channel.
-    let topic = format!("songhe/v1/songhe-probe-{}/probe", mqtt.client_id);
-    // What an earlier test may have left.
-    Probe::connect(mqtt, "probe", true).await?.leave().await;
-    let mut absent = Probe::connect(mqtt, "probe", false).await?;
-    absent.client.subscribe(&topic, QoS::AtLeastOnce).await.map_err(|error| error.to_string())?;
+    let topic = format!("songhe/v1/songhe-probe-{}-{run}/probe", mqtt.client_id);
+    let kept = keeps(mqtt, run, &topic).await;
+    // The session with whatever waits in it.
+    Probe::connect(mqtt, run, "probe", true).await?.leave().await;
+    let kept = kept?;
+    Ok(if kept == MESSAGES { Verdict::Keeps } else { Verdict::Loses { kept } })
+}
+
+/// How many messages a client that was away finds.
+async fn keeps(mqtt: &Mqtt, run: &str, topic: &str) -> Result<usize, String> {
+    let mut absent = Probe::connect(mqtt, run, "probe", false).await?;
+    absent.client.subscribe(topic, QoS::AtLeastOnce).await.map_err(|error| error.to_string())?;
     match absent.next().await? {
         Packet::SubAck(answer) if !answer.return_codes.contains(&SubscribeReasonCode::Failure) => {}
         _ => return Err(format!("its account may not read {topic}")),
     }
     absent.leave().await;
-    let sent = flood(mqtt, &topic).await;
-    let found = match sent {
-        Ok(()) => count(mqtt).await,
-        Err(why) => Err(why),
-    };
-    // The session with whatever waits in it.
-    Probe::connect(mqtt, "probe", true).await?.leave().await;
-    let kept = found?;
-    Ok(if kept == MESSAGES { Verdict::Keeps } else { Verdict::Loses { kept } })
+    flood(mqtt, run, topic).await?;
+    count(mqtt, run).await
 }
 
-async fn flood(mqtt: &Mqtt, topic: &str) -> Result<(), String> {
-    let mut sender = Probe::connect(mqtt, "probe-sender", true).await?;
+async fn flood(mqtt: &Mqtt, run: &str, topic: &str) -> Result<(), String> {
+    let mut sender = Probe::connect(mqtt, run, "probe-sender", true).await?;
     for number in 0..MESSAGES {
         let payload = format!("{number:0PAYLOAD_BYTES$}");
         let queued = sender.client.publish(topic, QoS::AtLeastOnce, false, payload).await;
@@ -127,8 +129,8 @@ async fn flood(mqtt: &Mqtt, topic: &str) -> Result<(), String> {
     Ok(())
 }
 
-async fn count(mqtt: &Mqtt) -> Result<usize, String> {
-    let mut back = Probe::connect(mqtt, "probe", false).await?;
+async fn count(mqtt: &Mqtt, run: &str) -> Result<usize, String> {
+    let mut back = Probe::connect(mqtt, run, "probe", false).await?;
     let mut seen = HashSet::new();
     while seen.len() < MESSAGES {
         match timeout(QUIET, back.next()).await {

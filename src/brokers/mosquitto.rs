@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -31,6 +33,8 @@ pub(crate) struct Files {
     pid_file: Option<PathBuf>,
     username: String,
     password: String,
+    /// The files are newer than what Mosquitto was told: it is told again until it hears.
+    untold: Arc<AtomicBool>,
 }
 
 /// What stands in them.
@@ -52,7 +56,7 @@ impl Files {
         let (passwords, rules) = mqtt.mosquitto_password_file.clone().zip(mqtt.mosquitto_acl_file.clone())?;
         let (reload, pid_file) = (mqtt.mosquitto_reload.clone(), mqtt.mosquitto_pid_file.clone());
         let (username, password) = (mqtt.username.clone(), mqtt.password.clone());
-        Some(Self { passwords, rules, reload, pid_file, username, password })
+        Some(Self { passwords, rules, reload, pid_file, username, password, untold: Arc::default() })
     }
 
     fn content(&self, accounts: Vec<BrokerAccount>) -> Content {
@@ -111,7 +115,11 @@ impl Files {
             }
         }
         if changed {
+            self.untold.store(true, Ordering::SeqCst);
+        }
+        if self.untold.load(Ordering::SeqCst) {
             self.tell().await?;
+            self.untold.store(false, Ordering::SeqCst);
         }
         Ok(content)
     }

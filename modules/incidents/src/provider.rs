@@ -9,6 +9,18 @@ use crate::sender::{clipped, judge_status};
 
 const MAX_BODY_CHARS: usize = 4_000;
 const MAX_HEADERS: usize = 20;
+/// Headers that say where a request goes, where it ends and which message it is: not a provider's to set.
+const OWN_HEADERS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "idempotency-key",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 const MAX_HEADER_CHARS: usize = 1_000;
 /// What stands for the values while settings are checked.
 const SAMPLE: Values<'static> = Values { phone: "13800000000", text: "\"", id: "eff_0000000000001" };
@@ -107,7 +119,7 @@ pub(crate) fn check(url: &str, provider: &Provider) -> Vec<FieldError> {
         refuse("body", Text::key("channels-error-body-json"));
     }
     let fits = |(name, value): (&String, &String)| {
-        reqwest::header::HeaderName::try_from(name.as_str()).is_ok()
+        reqwest::header::HeaderName::try_from(name.as_str()).is_ok_and(|name| !OWN_HEADERS.contains(&name.as_str()))
             && value.len() <= MAX_HEADER_CHARS
             && reqwest::header::HeaderValue::try_from(value.as_str()).is_ok()
     };

@@ -38,6 +38,8 @@ pub(crate) struct Way {
     pub(crate) endpoint: EndpointId,
     /// The numbers to be called, each by a message of its own; none: one message to the endpoint.
     pub(crate) phones: Vec<String>,
+    /// Each gets a message of its own: one that is refused keeps it from none of the others.
+    pub(crate) mailboxes: Vec<String>,
 }
 
 pub(crate) fn names(people: &[Person]) -> Vec<String> {
@@ -117,7 +119,7 @@ pub(crate) fn supervisors(db: &mut Db, facility: FacilityId) -> Result<Vec<Perso
 pub(crate) struct Candidate {
     id: EndpointId,
     kind: EndpointKind,
-    /// Numbers for whoever has none.
+    /// Numbers for whoever has none; the mailboxes of an e-mail channel.
     spare: Vec<String>,
 }
 
@@ -125,10 +127,11 @@ impl Candidate {
     /// How it reaches people of these numbers; `None`: it needs one, and there is none.
     fn way(self, numbers: &[String]) -> Option<Way> {
         if !self.kind.is_by_phone() {
-            return Some(Way { endpoint: self.id, phones: Vec::new() });
+            let mailboxes = if self.kind == EndpointKind::Email { self.spare } else { Vec::new() };
+            return Some(Way { endpoint: self.id, phones: Vec::new(), mailboxes });
         }
         let phones = if numbers.is_empty() { self.spare } else { numbers.to_vec() };
-        (!phones.is_empty()).then_some(Way { endpoint: self.id, phones })
+        (!phones.is_empty()).then_some(Way { endpoint: self.id, phones, mailboxes: Vec::new() })
     }
 
     /// Whether it reaches people only by numbers of their own.

@@ -211,8 +211,13 @@ impl Out {
     }
 
     async fn mail(&self, effect: &Effect, way: &Way, text: &str) -> Result<Sent> {
+        let payload: serde_json::Value = serde_json::from_str(&effect.payload)?;
+        let to = match payload["mailbox"].as_str() {
+            Some(mailbox) => vec![mailbox.to_owned()],
+            None => way.endpoint.recipients()?,
+        };
         match &self.mailer {
-            Some(mailer) => mailer.send(effect.id, &way.endpoint.recipients()?, text, self.db.clock().now()).await,
+            Some(mailer) => mailer.send(effect.id, &to, text, self.db.clock().now()).await,
             None => Ok(Sent::Refused("the configuration names no mail server".into())),
         }
     }

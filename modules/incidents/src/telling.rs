@@ -1,4 +1,4 @@
-//! Messages on their way: one effect for each, or one for each number; who is told besides; sending again by hand; and
+//! Messages on their way: one effect for each, or one for each number or mailbox; who is told besides; sending again by hand; and
 //! how it all fares.
 
 use std::collections::{BTreeSet, HashMap};
@@ -66,19 +66,21 @@ pub(crate) fn call(
 ) -> Result<EffectId> {
     let message = webhook::message(tx, row, target, who, repeats)?;
     let mut to = Address { endpoint: way.endpoint, first: None };
-    let Some((one, more)) = way.phones.split_first() else {
-        return enqueue(tx, row.id.to_string(), row.facility_id, to, message, VALID_S);
-    };
-    let sealer = Sealer::new(tx, row.resident_id, row.id.0)?;
-    let with = |phone: &String| {
+    let with = |field: &str, value: Value| {
         let mut message = message.clone();
-        message["phone"] = sealer.value(phone);
+        message[field] = value;
         message
     };
-    let first = enqueue(tx, row.id.to_string(), row.facility_id, to, with(one), VALID_S)?;
+    let mut all: Vec<Value> = way.mailboxes.iter().map(|mailbox| with("mailbox", json!(mailbox))).collect();
+    if !way.phones.is_empty() {
+        let sealer = Sealer::new(tx, row.resident_id, row.id.0)?;
+        all.extend(way.phones.iter().map(|phone| with("phone", sealer.value(phone))));
+    }
+    let mut all = all.into_iter();
+    let first = enqueue(tx, row.id.to_string(), row.facility_id, to, all.next().unwrap_or(message.clone()), VALID_S)?;
     to.first = Some(first);
-    for phone in more {
-        enqueue(tx, row.id.to_string(), row.facility_id, to, with(phone), VALID_S)?;
+    for more in all {
+        enqueue(tx, row.id.to_string(), row.facility_id, to, more, VALID_S)?;
     }
     Ok(first)
 }
@@ -121,7 +123,8 @@ pub(crate) fn follow(tx: &mut Tx<'_>, row: &Row, occasion: Occasion, by: UserId)
         // Two ciphertexts of one number differ: what they hold is compared.
         let number = numbers::opened(vault, tx.db(), row.id.0, json!({ "phone": one.kept }))?;
         let number = number["phone"].as_str().map(str::to_owned);
-        if !told.insert((endpoint, number.clone())) || !follows(tx.db(), endpoint)? {
+        let to = number.clone().or_else(|| one.mailbox.clone());
+        if !told.insert((endpoint, to)) || !follows(tx.db(), endpoint)? {
             continue;
         }
         let payload = match &message {
@@ -131,6 +134,9 @@ pub(crate) fn follow(tx: &mut Tx<'_>, row: &Row, occasion: Occasion, by: UserId)
         let mut payload = payload.clone();
         if let Some(phone) = number {
             payload["phone"] = Sealer::new(tx, row.resident_id, row.id.0)?.value(&phone);
+        }
+        if let Some(mailbox) = &one.mailbox {
+            payload["mailbox"] = json!(mailbox);
         }
         enqueue(tx, row.id.to_string(), row.facility_id, Address { endpoint, first: None }, payload, VALID_S)?;
     }
@@ -249,6 +255,8 @@ pub struct Delivery {
     pub occasion: Occasion,
     /// Whom it calls, where it calls a number; masked.
     pub phone: Option<String>,
+    /// Whom it writes to, where that is one mailbox of several.
+    pub mailbox: Option<String>,
     /// The same as it is kept.
     #[serde(skip)]
     pub(crate) kept: Value,
@@ -281,6 +289,7 @@ fn delivery(row: Columns) -> Delivery {
         endpoint: to.map(|to| to.endpoint),
         occasion: crate::wording::occasion_of(&payload),
         phone: numbers::shown(&payload["phone"]),
+        mailbox: payload["mailbox"].as_str().map(str::to_owned),
         kept: payload["phone"].clone(),
         incident: subject.parse().ok(),
         number: number(effect_id),

@@ -122,6 +122,7 @@ devices-event-tamper = Tampering
 devices-event-low_battery = Low battery
 devices-event-test = Test
 devices-event-cleared = Cleared
+devices-event-raised = Alarm
 
 ## Binding
 devices-bindings = Binding history
@@ -188,7 +189,7 @@ devices-error-adapter = No such adapter
 devices-error-place = No such place, or it belongs to another facility
 devices-error-resident = No such resident, or at another facility
 devices-error-measure = No such measure
-devices-quality-ok = Good
+devices-quality-ok = Valid
 devices-quality-invalid = Implausible
 devices-quality-late = Late
 devices-class-3-1 = Safety monitors

@@ -119,6 +119,7 @@ devices-event-tamper = 设备被拆动
 devices-event-low_battery = 电量低
 devices-event-test = 测试
 devices-event-cleared = 恢复
+devices-event-raised = 报警
 
 ## 绑定
 devices-bindings = 绑定历史
@@ -182,7 +183,7 @@ devices-error-adapter = 没有这种接入方式
 devices-error-place = 没有这个场所，或它属于其他机构
 devices-error-resident = 没有这位老人，或属于其他机构
 devices-error-measure = 没有这种测量值
-devices-quality-ok = 正常
+devices-quality-ok = 有效
 devices-quality-invalid = 不可信
 devices-quality-late = 迟到
 devices-class-3-1 = 安全监护设备

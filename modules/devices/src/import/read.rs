@@ -110,9 +110,13 @@ fn csv(text: &str) -> Result<Vec<Row>> {
             '\n' | '\r' if !quoted => {
                 line += 1;
                 cells.push(cell(&std::mem::take(&mut current)));
-                rows.push(Row { number, cells: std::mem::take(&mut cells) });
+                let cells = std::mem::take(&mut cells);
+                // Blank rows are no devices; the file's size bounds them.
+                if cells.iter().any(|cell| !cell.is_empty()) {
+                    rows.push(Row { number, cells });
+                }
                 number = line;
-                if rows.len() > MAX_ROWS + 1_000 {
+                if rows.len() > MAX_ROWS + 1 {
                     break;
                 }
             }

@@ -15,8 +15,6 @@ const MAX_UNPACKED: u64 = 16 * 1024 * 1024;
 const MAX_SHARED: usize = 200_000;
 /// The longest reference to a character: `&#x10FFFF;` without the first.
 const MAX_ENTITY: usize = 9;
-/// Rows looked at, empty ones among them.
-const MAX_LOOKED_AT: usize = MAX_ROWS + 1_000;
 const SHARED: &str = "xl/sharedStrings.xml";
 
 pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Row>> {
@@ -257,13 +255,16 @@ fn number(text: &str) -> String {
 fn sheet_rows(xml: &str, shared: &[String]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let (mut kind, mut at, mut value) = (String::new(), 0, String::new());
-    let (mut in_value, mut in_reading) = (false, false);
+    let (mut in_value, mut in_reading, mut last) = (false, false, 0);
     for token in tokens(xml) {
         match token {
             Token::Open { name: "row", attributes } => {
                 let told = attribute(attributes, "r").and_then(|number| number.parse().ok());
-                let number = told.unwrap_or_else(|| rows.last().map_or(1, |row| row.number + 1));
-                if rows.len() >= MAX_LOOKED_AT {
+                let number = told.unwrap_or(last + 1);
+                last = number;
+                // Blank rows are no devices; the file's size bounds them. One row too many is enough to refuse the rest.
+                rows.pop_if(|row| row.cells.iter().all(String::is_empty));
+                if rows.len() > MAX_ROWS + 1 {
                     return rows;
                 }
                 rows.push(Row { number, cells: Vec::new() });

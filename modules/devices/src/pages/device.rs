@@ -7,9 +7,10 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use songhe_incidents::IncidentId;
+use songhe_adapter_core::EventKind;
 use songhe_incidents::module::INCIDENTS_READ;
 use songhe_incidents::schema::incident;
+use songhe_incidents::{IncidentId, Priority};
 use songhe_kernel::http::{Access, Choice, Ctx, Fields, Refused, Route, cursor, cut, refused, url};
 use songhe_kernel::identity::schema::app_user;
 use songhe_kernel::{Db, Error, FieldError, Moment, Result, Text, UserId};
@@ -18,6 +19,7 @@ use songhe_registry::{Facility, PlaceId, RESIDENTS_READ, ResidentId, facility};
 use super::edit::{give_credential, say, seen};
 use super::upkeep::{self, Upkeep};
 use super::{bindable, charts, choice, with};
+use crate::act::incident_kind;
 use crate::gateways::{self, Ties};
 use crate::history::Series;
 use crate::history::list::{self as history_list, Filter, Place as RowPlace};
@@ -240,12 +242,14 @@ fn look(db: &mut Db, device: Device, sees: Sees, asked: &Query, now: Moment) -> 
 }
 
 fn open_incidents(db: &mut Db, id: DeviceId) -> Result<Vec<IncidentModel>> {
-    let rows: Vec<(IncidentId, String, String, Moment)> = incident::table
+    let mut rows: Vec<(IncidentId, String, String, Moment)> = incident::table
         .filter(incident::device_id.eq(id.0))
         .filter(incident::open_key.is_not_null())
         .order(incident::id.desc())
         .select((incident::id, incident::kind, incident::priority, incident::raised_at))
         .load(db)?;
+    // A call for help stands before a low battery, whatever came last.
+    rows.sort_by_key(|(_, _, priority, _)| Priority::ALL.iter().position(|one| one.as_str() == priority));
     Ok(rows
         .into_iter()
         .map(|(id, kind, priority, raised_at)| IncidentModel { id, kind, priority, raised_at })
@@ -361,6 +365,10 @@ fn state_model(ctx: &Ctx, state: &State) -> Option<StateModel> {
     })
 }
 
+fn alarms(kind: &str) -> bool {
+    EventKind::from_name(kind).and_then(incident_kind).is_some()
+}
+
 fn observation_model(ctx: &Ctx, row: &Observation) -> ObservationModel {
     let event_key = words::condition_key(&row.kind, row.active);
     let is_over = row.active == Some(false) && event_key == words::event_key(&row.kind);
@@ -368,6 +376,8 @@ fn observation_model(ctx: &Ctx, row: &Observation) -> ObservationModel {
     let value = match row.value_micro {
         Some(micro) => words::decimal(micro),
         None if is_over => say(ctx, Some("devices-event-cleared")),
+        // An empty cell beside a valid message would read as if all were well.
+        None if row.active == Some(true) && alarms(&row.kind) => say(ctx, Some("devices-event-raised")),
         // A number that no field holds, as it was sent.
         None if event_key.is_none() => row.detail.clone().unwrap_or_default(),
         None => String::new(),

@@ -57,10 +57,13 @@ impl fmt::Display for Month {
 }
 
 impl FromStr for Month {
-    type Err = chrono::ParseError;
+    /// It is no month of these years.
+    type Err = ();
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map(Self)
+        let day = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map_err(drop)?;
+        // Nothing was recorded before, and no zone knows the years far from ours.
+        if text.len() == 7 && (2000..3000).contains(&day.year()) { Ok(Self(day)) } else { Err(()) }
     }
 }
 
