@@ -205,6 +205,9 @@ mod tests {
         assert_eq!(fields("https://example.com", &provider(r#"{"to":{phone},"text":{text}}"#)), ["body"]);
         let get = Provider { method: Method::Get, ..Provider::default() };
         assert!(fields("https://example.com?to={phone}&m={text}", &get).is_empty());
+        let mut bent = good.clone();
+        bent.headers.insert("Content-Length".into(), "3".into());
+        assert_eq!(fields("https://example.com", &bent), ["headers"]);
         let mut broken = Provider { ok_status: Some(99), ..good };
         broken.headers.insert("a b".into(), "x".into());
         assert_eq!(fields("https://example.com", &broken), ["headers", "ok_status"]);

@@ -147,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn blank_rows_are_no_rows_however_many() {
+        let file = format!("serial\n{}last\n", "one\n\n,,,\n".repeat(1_200));
+        let read = rows(file.as_bytes()).unwrap();
+        assert_eq!((read.len(), read.last().unwrap().number), (1_202, 3_602));
+        assert_eq!(rows(format!("a\n{}b\n", ",,,,\n".repeat(3_000)).as_bytes()).unwrap().len(), 2);
+    }
+
+    #[test]
     fn csv_is_read_in_the_encodings_that_spreadsheets_write() {
         let text = "序列号,名称\r\nSH-9,\"拉绳, 卫生间\"\r\n\r\nSH-10,\"二\n行\"\r\nSH-11,\"说\"\"好\"\"\"";
         let expected = vec![

@@ -90,10 +90,11 @@ mod tests {
 
     #[test]
     fn months_are_read_as_they_are_written() {
-        for text in ["2026-11", "2026-01", "0001-12"] {
+        for text in ["2026-11", "2026-01", "2000-12"] {
             assert_eq!(text.parse::<Month>().unwrap().to_string(), text);
         }
-        for text in ["2026", "2026-13", "2026-1-1", "", "x", "2026-11-01"] {
+        for text in ["2026", "2026-13", "2026-1-1", "", "x", "2026-11-01", "-0001-01", "0001-12", "+2026-11", "9999-01"]
+        {
             assert!(text.parse::<Month>().is_err(), "{text}");
         }
         let december: Month = "2026-12".parse().unwrap();

@@ -78,6 +78,26 @@ both_databases! {
         assert!(mail.header("message-id").unwrap().contains(said["effect_id"].as_str().unwrap()));
     }
 
+    async fn a_mailbox_that_is_refused_keeps_a_call_from_no_other(db: TestDb) {
+        let smtp = Smtp::start_starttls(&["127.0.0.1"]);
+        smtp.refuse_times(1, "550 5.1.1 no such user");
+        let to = ["gone@example.com", "duty@example.com"];
+        let post = Post::open_to(&db, &smtp, MailTls::StartTls, Some(smtp.authority()), &to).await;
+        post.desk.home.ladder(&[(Target::OnCall, Channel::Email)]).await;
+        let incident = post.desk.home.press().await;
+        let mail = smtp.wait_for(1, SOON).await.remove(0);
+        let detail = post.desk.detail(incident).await;
+        let fates = detail["deliveries"].as_array().unwrap().iter();
+        let mut fates: Vec<_> = fates.map(|one| (one["mailbox"].as_str().unwrap(), one["status"].as_str().unwrap())).collect();
+        fates.sort_unstable();
+        let reached = mail.to[0].as_str();
+        let other = to.iter().find(|one| **one != reached).unwrap();
+        let mut expected = [(reached, "delivered"), (*other, "failed")];
+        expected.sort_unstable();
+        assert_eq!((fates.as_slice(), mail.to.len()), (expected.as_slice(), 1), "{detail}");
+        assert_eq!(post.desk.home.rungs(incident).await, ["on_call email told"]);
+    }
+
     async fn nothing_in_a_facilitys_words_becomes_a_header(db: TestDb) {
         let smtp = Smtp::start_starttls(&["127.0.0.1"]);
         let post = Post::open(&db, &smtp, MailTls::StartTls, Some(smtp.authority())).await;
@@ -105,6 +125,10 @@ struct Post {
 
 impl Post {
     async fn open(db: &TestDb, smtp: &Smtp, tls: MailTls, authority: Option<&str>) -> Self {
+        Self::open_to(db, smtp, tls, authority, &["duty@example.com"]).await
+    }
+
+    async fn open_to(db: &TestDb, smtp: &Smtp, tls: MailTls, authority: Option<&str>, to: &[&str]) -> Self {
         let folder = songhe_testkit::temp_dir();
         let ca_file = authority.map(|pem| {
             let path = folder.path().join("authority.pem");
@@ -113,7 +137,7 @@ impl Post {
         });
         let mail = MailSettings { tls, ca_file, ..settings(smtp) };
         let desk = Desk::at(Home::open_outside(db, Some(mail)).await).await;
-        let to = vec!["duty@example.com".to_owned()];
+        let to = to.iter().map(|one| (*one).to_owned()).collect();
         let endpoint = desk.home.outside(NewEndpoint { recipients: to, ..new(&desk, EndpointKind::Email, "") }).await;
         Self { desk, endpoint, _folder: folder }
     }
