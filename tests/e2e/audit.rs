@@ -190,11 +190,9 @@ both_databases! {
 /// Asks as whoever may, with the ids of what is there; the id of the request that succeeded.
 async fn answered(people: &[Api], house: &House, method: &str, path: &str, body: &Value) -> Option<String> {
     for person in people {
-        // Signing out ends a session: one of its own.
-        let api = match path.ends_with("sign-out") || path.ends_with("/session") {
-            true => house.api("carer").await,
-            false => person.clone(),
-        };
+        // What ends sessions ends those of somebody who does nothing else here.
+        let ends_sessions = path.ends_with("sign-out") || path.ends_with("/session") || path.contains("/account/");
+        let api = if ends_sessions { house.api("stranger").await } else { person.clone() };
         let path = concrete(&api, path).await;
         let request = api.request(method, &path);
         let request = if path.starts_with("/api/") {
@@ -205,7 +203,8 @@ async fn answered(people: &[Api], house: &House, method: &str, path: &str, body:
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         assert!(status < 500, "{method} {path} answered {status}");
-        if matches!(status, 200..=303) {
+        let sign_in = answer.headers().get("location").is_some_and(|to| to.as_bytes().starts_with(b"/sign-in"));
+        if matches!(status, 200..=303) && !sign_in {
             return Some(answer.headers()["x-request-id"].to_str().unwrap().to_owned());
         }
     }

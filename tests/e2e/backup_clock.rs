@@ -11,7 +11,7 @@ use songhe_kernel::ManualClock;
 use songhe_testkit::{TestDb, both_databases, eventually};
 
 use crate::api::Api;
-use crate::world::{MIGRATED, Plan, noon, seed};
+use crate::world::{KEYS, MIGRATED, Plan, noon, seed};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 /// The server looks after itself every ten seconds.
@@ -26,6 +26,7 @@ both_databases! {
         let folder = dir.path().join("archives");
         let mut config = Config::default();
         config.database.url = db.url().to_owned();
+        config.vault.keys = Some(KEYS.clone());
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.mqtt.listen = "127.0.0.1:0".parse().unwrap();
         config.mqtt.data_dir = dir.path().join("mqtt");

@@ -13,15 +13,16 @@ use songhe_testkit::{
 use crate::SOON;
 use crate::api::{Api, text};
 use crate::mqtt::{publish, publish_as, stay};
-use crate::world::{Button, LINK_PASSWORD, MIGRATED, Plan, linked, program, seed};
+use crate::world::{Button, LINK_PASSWORD, MIGRATED, Plan, keys_line, linked, program, seed};
 
 const SOS: &[u8] = br#"{"id":"9-1","event":"sos"}"#;
 
 fn external(db: &TestDb, port: u16, more: &str) -> String {
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{}\"\n\n[mqtt]\nmode = \"external\"\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n\n[database]\nurl = \"{}\"\n\n[vault]\n{}\n\n[mqtt]\nmode = \"external\"\n\
          port = {port}\npassword = \"{LINK_PASSWORD}\"\n{more}\n",
-        db.url()
+        db.url(),
+        keys_line()
     )
 }
 

@@ -12,7 +12,7 @@ use songhe_testkit::{Receiver, Smtp, TestDb, both_databases, eventually_true};
 use crate::SOON;
 use crate::api::{Api, text};
 use crate::sql::Connection;
-use crate::world::{MIGRATED, Plan, noon, seed};
+use crate::world::{KEYS, MIGRATED, Plan, noon, seed};
 
 both_databases! {
     from MIGRATED;
@@ -97,6 +97,7 @@ both_databases! {
 fn config(db: &TestDb, dir: &std::path::Path) -> Config {
     let mut config = Config::default();
     config.database.url = db.url().to_owned();
+    config.vault.keys = Some(KEYS.clone());
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.server.workers = 1;
     config.mqtt.listen = "127.0.0.1:0".parse().unwrap();

@@ -22,7 +22,17 @@ const MARK: &str = "暗处";
 /// How many requests are under way at a time.
 const AT_ONCE: usize = 8;
 /// What its own server tells of itself alone: figures of the whole process move with whatever happens anywhere.
-const OF_THE_PROCESS: [&str; 4] = ["/system", "/api/v1/system", "/metrics", "/readyz"];
+/// So does the audit log with whatever anybody does, this test included: `audit.rs` holds it against the scopes.
+const OF_THE_PROCESS: [&str; 8] = [
+    "/system",
+    "/api/v1/system",
+    "/metrics",
+    "/readyz",
+    "/audit",
+    "/audit.csv",
+    "/api/v1/audit",
+    "/api/v1/audit/standing",
+];
 /// Routes by ids of which nobody but the system has any; `tests/system.rs` asks for those of others.
 const OF_THE_SYSTEM: [&str; 3] = ["/api/v1/system/effects", "/api/v1/system/retries", "/api/v1/system/timers"];
 /// What is the whole system's, and the same for everybody who may see it.

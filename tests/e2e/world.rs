@@ -88,7 +88,7 @@ pub struct World {
 }
 
 /// What seals sensitive fields, of the seed and of every server over it.
-static KEYS: LazyLock<String> = LazyLock::new(|| {
+pub static KEYS: LazyLock<String> = LazyLock::new(|| {
     let ring = songhe_kernel::vault::KeyRing::draw().to_text();
     ring.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect::<Vec<_>>().join(";")
 });

@@ -151,7 +151,7 @@ mod tests {
         let file = format!("serial\n{}last\n", "one\n\n,,,\n".repeat(1_200));
         let read = rows(file.as_bytes()).unwrap();
         assert_eq!((read.len(), read.last().unwrap().number), (1_202, 3_602));
-        assert_eq!(rows(format!("a\n{}b\n", ",,,,\n".repeat(3_000)).as_bytes()).unwrap().len(), 2);
+        assert_eq!(rows(format!("a,b\n{}c,d\n", ",,,,\n".repeat(3_000)).as_bytes()).unwrap().len(), 2);
     }
 
     #[test]
