@@ -73,8 +73,8 @@ both_databases! {
         let told = told(&World { facility: &facility });
         let app = house.server().app.clone();
         let mut routes: Vec<_> = app.routes().iter().filter(|route| !route.method.is_safe()).cloned().collect();
-        // A review comes after what it reviews.
-        routes.sort_by_key(|route| route.path.ends_with("/review"));
+        // A review comes after what it reviews; what ends other people's sessions comes last.
+        routes.sort_by_key(|route| (route.path.contains("/people"), route.path.ends_with("/review")));
         let (mut seen, mut missing) = (BTreeMap::new(), Vec::new());
         for route in routes {
             let name = format!("{} {}", route.method, route.path);
