@@ -137,7 +137,7 @@ return [...new Set(faults)];
 "#;
 
 /// Names and abbreviations that Chinese pages write in Latin letters as well.
-const FOREIGN: &str = "/^(CSV|API|JSON|GET|POST|PUT|OpenAPI.*|HMAC.*|SQLite [0-9.]+|[0-9.]+ [KMG]iB|PostgreSQL [0-9.]+|MQTT|songhe-mqtt|zigbee2mqtt|GMT.*|v?[0-9.]+(-[a-z]+)?)$/";
+const FOREIGN: &str = "/^(English|CSV|API|JSON|GET|POST|PUT|OpenAPI.*|HMAC.*|SQLite [0-9.]+|[0-9.]+ [KMG]iB|PostgreSQL [0-9.]+|MQTT|songhe-mqtt|zigbee2mqtt|GMT.*|v?[0-9.]+(-[a-z]+)?)$/";
 
 pub async fn faults(browser: &Browser) -> Vec<String> {
     let found = ask(browser, &format!("const FOREIGN = {FOREIGN};{FAULTS}")).await;

@@ -151,7 +151,7 @@ async fn render(ctx: &Ctx, form: TokenForm, ticked: &[String], errors: &[FieldEr
             .collect(),
         lives: LIVES
             .iter()
-            .map(|days| Choice::new(days, ctx.say(&Text::key("people-n-days").arg("n", days))))
+            .map(|days| Choice::new(days, ctx.say(&Text::key("people-n-days").arg("days", days))))
             .collect(),
         form,
         refused: Refused::new(ctx, TOKEN_FIELDS, errors),
