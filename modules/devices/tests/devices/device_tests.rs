@@ -375,6 +375,7 @@ mod over_http {
             assert_eq!(desk.post(&carer, "/api/v1/device-tests", json!({ "facility_id": there.facility })).await.0, 404);
             assert_eq!(desk.get(&carer, &format!("/api/v1/device-tests?facility={}", there.facility)).await.0, 404);
             assert_eq!(desk.page(&carer, &format!("/device-tests?facility={}", there.facility)).await.status, 404);
+            assert!(desk.street.tests_of(there.cord).await.is_empty(), "what was refused began all the same");
             let theirs = desk.street.start_test(there.cord, None).await.unwrap();
             for act in ["cancel", "shown", "real"] {
                 assert_eq!(desk.post(&carer, &format!("/api/v1/device-tests/{theirs}/{act}"), json!({})).await.0, 404, "{act}");
